@@ -137,6 +137,13 @@ export declare type ProbeResponse = Message<"dormice.engine.ProbeResponse"> & {
    * @generated from field: string cgroup_version = 5;
    */
   cgroupVersion: string;
+
+  /**
+   * The supervisor bundle that new sandboxes get.
+   *
+   * @generated from field: string guest_id = 6;
+   */
+  guestId: string;
 };
 
 /**
