@@ -1,0 +1,26 @@
+import type { ClientOptions, Endpoint } from "./endpoint.ts";
+import { Sandboxes } from "./sandboxes.ts";
+
+/**
+ * A client of one Dormice platform.
+ *
+ * ```ts
+ * const dormice = new Dormice({ apiKey, url: "http://127.0.0.1:3999" });
+ * const sandbox = await dormice.sandboxes.create();
+ * const { stdout } = await sandbox.exec("uname -a").result();
+ * await sandbox.pause();
+ * ```
+ */
+export class Dormice {
+	readonly sandboxes: Sandboxes;
+
+	constructor(options: ClientOptions) {
+		const endpoint: Endpoint = {
+			apiKey: options.apiKey,
+			url: options.url,
+			sandboxUrl: options.sandboxUrl ?? options.url,
+			fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
+		};
+		this.sandboxes = new Sandboxes(endpoint);
+	}
+}

@@ -1,0 +1,79 @@
+import { type Client, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { GUEST, process as wire } from "@dormice/protocol";
+import type { Endpoint } from "./endpoint.ts";
+import { type ExecOptions, Execution } from "./execution.ts";
+import { Files } from "./files.ts";
+import { openPty, type Pty, type PtyOptions } from "./pty.ts";
+import { Sandboxes, type SandboxInfo } from "./sandboxes.ts";
+
+/** One sandbox, as a thing to work in. */
+export class Sandbox {
+	readonly id: string;
+	readonly info: SandboxInfo;
+	readonly files: Files;
+	readonly #sandboxes: Sandboxes;
+	readonly #processes: Client<typeof wire.Process>;
+
+	constructor(endpoint: Endpoint, info: SandboxInfo) {
+		this.id = info.sandboxID;
+		this.info = info;
+		this.files = new Files(endpoint, guestHeaders(info));
+		this.#sandboxes = new Sandboxes(endpoint);
+		this.#processes = createClient(wire.Process, transport(endpoint, guestHeaders(info)));
+	}
+
+	/**
+	 * Starts a command: a string is a shell line, an array is a program and its arguments, taken as they are.
+	 * Both run under a login shell, so that `PATH` is the user's.
+	 */
+	exec(command: string | readonly string[], options: ExecOptions = {}): Execution {
+		return new Execution(this.#processes, command, options);
+	}
+
+	/** Opens an interactive login shell on a terminal of its own. */
+	pty(options: PtyOptions): Promise<Pty> {
+		return openPty(this.#processes, options);
+	}
+
+	pause(options?: { memory?: boolean }): Promise<void> {
+		return this.#sandboxes.pause(this.id, options);
+	}
+
+	resume(options?: { timeoutS?: number; memory?: boolean }): Promise<Sandbox> {
+		return this.#sandboxes.resume(this.id, options);
+	}
+
+	kill(): Promise<void> {
+		return this.#sandboxes.kill(this.id);
+	}
+
+	setTimeout(timeoutS: number): Promise<void> {
+		return this.#sandboxes.setTimeout(this.id, timeoutS);
+	}
+}
+
+/** What makes a request one for this sandbox's supervisor. */
+function guestHeaders(info: SandboxInfo): Record<string, string> {
+	return {
+		"E2b-Sandbox-Id": info.sandboxID,
+		"E2b-Sandbox-Port": String(GUEST.supervisorPort),
+		...(info.envdAccessToken ? { "X-Access-Token": info.envdAccessToken } : {}),
+	};
+}
+
+function transport(endpoint: Endpoint, headers: Record<string, string>) {
+	return createConnectTransport({
+		baseUrl: endpoint.sandboxUrl,
+		fetch: endpoint.fetch,
+		useBinaryFormat: false,
+		interceptors: [
+			(next) => (request) => {
+				for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
+				// Below every proxy's and runtime's usual idle limit.
+				if (request.stream) request.header.set("Keepalive-Ping-Interval", "50");
+				return next(request);
+			},
+		],
+	});
+}
