@@ -1,0 +1,50 @@
+import { resolve } from "node:path";
+
+/** What the environment says. Only this file of the CLI reads it; an empty variable counts as unset. */
+export interface Config {
+	/** Data directory of the platform that commands are about, unless `--data` names another. */
+	readonly data: string;
+	/** A platform elsewhere: where it is and the key to it. */
+	readonly remote: { readonly apiKey?: string; readonly apiUrl?: string; readonly sandboxUrl?: string };
+	/** Settings handed on to the engine and the server, and remembered in the data directory. */
+	readonly passedOn: Readonly<Record<string, string>>;
+	readonly path: string;
+}
+
+/** Variables that name resources of the platform; `up` and `setup` remember them. */
+const PASSED_ON = [
+	"DATABASE_URL",
+	"DORMICE_POOL",
+	"DORMICE_POOL_GIB",
+	"DORMICE_SLOT_NET",
+	"DORMICE_SLOTS_READY",
+	"RUNSC_PATH",
+] as const;
+
+export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+	const get = (name: string): string | undefined => env[name] || undefined;
+	const passedOn: Record<string, string> = {};
+	for (const name of PASSED_ON) {
+		const value = get(name);
+		if (value !== undefined) passedOn[name] = value;
+	}
+	const apiKey = get("DORMICE_API_KEY") ?? get("E2B_API_KEY");
+	const apiUrl = get("DORMICE_API_URL") ?? get("E2B_API_URL");
+	const sandboxUrl = get("DORMICE_SANDBOX_URL") ?? get("E2B_SANDBOX_URL");
+	return Object.freeze({
+		data: resolve(get("DORMICE_DATA") ?? "/var/lib/dormice"),
+		remote: {
+			...(apiKey ? { apiKey } : {}),
+			...(apiUrl ? { apiUrl } : {}),
+			...(sandboxUrl ? { sandboxUrl } : {}),
+		},
+		passedOn,
+		// A minimal PATH lacks where Debian keeps `nft` and `mkfs.btrfs`.
+		path: `${get("PATH") ?? "/usr/bin:/bin"}:/usr/local/sbin:/usr/sbin:/sbin`,
+	});
+}
+
+/** The whole environment, for a child that is to have it. */
+export function inheritedEnvironment(): NodeJS.ProcessEnv {
+	return process.env;
+}

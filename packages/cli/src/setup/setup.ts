@@ -1,0 +1,62 @@
+import { DormiceError } from "@dormice/protocol";
+import { Lock } from "../platform/lock.ts";
+import type { PlatformPaths } from "../platform/paths.ts";
+import { type Progress, step } from "../progress.ts";
+import { accountStep } from "./account.ts";
+import { apiKeyStep } from "./api-key.ts";
+import { databaseStep } from "./database.ts";
+import { directoriesStep } from "./directories.ts";
+import { guestStep } from "./guest.ts";
+import { packagesStep } from "./packages.ts";
+import { runscStep } from "./runsc.ts";
+import type { SetupStep } from "./step.ts";
+
+export interface SetupOptions {
+	paths: PlatformPaths;
+	/** Search path for programs. */
+	path: string;
+	/** The settings' variables: `DATABASE_URL`, `RUNSC_PATH` and the like. */
+	environment: Record<string, string>;
+	progress: Progress;
+}
+
+/** What any platform of this machine needs, wherever its data is. */
+export function machineSteps(path: string, runscPath: string | undefined): SetupStep[] {
+	return [packagesStep(path), runscStep(path, runscPath), accountStep(path)];
+}
+
+function platformSteps({ paths, path, environment }: SetupOptions): SetupStep[] {
+	return [
+		directoriesStep(paths),
+		apiKeyStep(paths),
+		guestStep(paths.guest, path),
+		...(environment.DATABASE_URL === undefined ? [databaseStep(paths)] : []),
+	];
+}
+
+/** Everything that can be set up before a process of the platform runs. One at a time on a machine. */
+export async function setUp(options: SetupOptions): Promise<void> {
+	requirePlatform();
+	await using _lock = await Lock.acquire("/run/dormice/setup.lock", (holder) => {
+		options.progress({ kind: "line", text: `waiting for the set-up that ${holder} is doing` });
+	});
+	await runSteps(machineSteps(options.path, options.environment.RUNSC_PATH), options.progress);
+	await runSteps(platformSteps(options), options.progress);
+}
+
+export async function runSteps(steps: readonly SetupStep[], progress: Progress): Promise<void> {
+	for (const candidate of steps) {
+		if (await candidate.isDone()) continue;
+		await step(progress, candidate.title, (line) => candidate.run(line));
+		if (await candidate.isDone()) continue;
+		throw new DormiceError("internal", `"${candidate.title}" ran without an error and yet is not done.`);
+	}
+}
+
+function requirePlatform(): void {
+	if (process.platform === "linux" && process.arch === "x64") return;
+	throw new DormiceError(
+		"not_set_up",
+		`A platform runs on Linux on x86-64; this is ${process.platform} on ${process.arch}. The client commands work here.`,
+	);
+}
