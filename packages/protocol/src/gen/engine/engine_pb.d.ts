@@ -674,6 +674,13 @@ export declare type DestroyRequest = Message<"dormice.engine.DestroyRequest"> & 
    * @generated from field: bool keep_disk = 2;
    */
   keepDisk: boolean;
+
+  /**
+   * Its log goes too: nobody will ask for this id again.
+   *
+   * @generated from field: bool forget = 3;
+   */
+  forget: boolean;
 };
 
 /**

@@ -1,0 +1,164 @@
+import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DormiceError } from "@dormice/protocol";
+import type { Limits } from "../limits.ts";
+import { bestEffort } from "../log.ts";
+import { CONTROLLERS, type Controller, findHierarchy, type Hierarchy, limitFiles } from "./hierarchy.ts";
+
+/** The cgroups of this platform: one parent, a child for each sandbox, in v1 once in each controller. */
+export class Cgroups {
+	readonly hierarchy: Hierarchy;
+	readonly #parent: string;
+
+	private constructor(hierarchy: Hierarchy, parent: string) {
+		this.hierarchy = hierarchy;
+		this.#parent = parent;
+	}
+
+	static async open(instance: string): Promise<Cgroups> {
+		const hierarchy = await findHierarchy();
+		if (!hierarchy) {
+			throw new DormiceError(
+				"not_set_up",
+				"No cgroup hierarchy has the memory, cpu and pids controllers. Mount cgroup2 with them.",
+			);
+		}
+		const cgroups = new Cgroups(hierarchy, `dormice-${instance}`);
+		for (const dir of cgroups.#parents()) await mkdir(dir, { recursive: true });
+		if (hierarchy.version === "v2") {
+			// A controller works below a directory only when each level above hands it down.
+			for (const dir of [hierarchy.mount, join(hierarchy.mount, cgroups.#parent)]) {
+				await writeFile(join(dir, "cgroup.subtree_control"), "+memory +cpu +pids");
+			}
+		}
+		return cgroups;
+	}
+
+	/** Makes the sandbox's cgroup with its limits. */
+	async create(id: string, limits: Limits): Promise<void> {
+		for (const dir of this.#dirs(id)) await mkdir(dir, { recursive: true });
+		for (const { controller, file, value } of limitFiles(this.hierarchy.version, limits)) {
+			const dir = this.#dir(controller, id);
+			if (file === "memory.swap.max") await bestEffort("no swap accounting", writeFile(join(dir, file), value));
+			else await writeFile(join(dir, file), value);
+		}
+	}
+
+	/** A command prefix: what follows it is in the sandbox's cgroups from its first instruction. */
+	enter(id: string): string[] {
+		const files = this.#dirs(id).map((dir) => join(dir, "cgroup.procs"));
+		return ["sh", "-c", `for f in ${files.join(" ")}; do echo $$ > "$f" || exit 70; done; exec "$@"`, "sh"];
+	}
+
+	/** Every process of the sandbox stops where it is; its memory stays. Returns when all have. */
+	async freeze(id: string): Promise<void> {
+		await this.#setFrozen(id, true);
+	}
+
+	async thaw(id: string): Promise<void> {
+		await this.#setFrozen(id, false);
+	}
+
+	async pids(id: string): Promise<number[]> {
+		const dir = this.#dir("pids", id);
+		try {
+			return (await readFile(join(dir, "cgroup.procs"), "utf8")).split("\n").filter(Boolean).map(Number);
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+			throw error;
+		}
+	}
+
+	/** Kills every process of the sandbox and removes its cgroups. Nothing to do is fine. */
+	async destroy(id: string, deadlineMs = 10_000): Promise<void> {
+		const deadline = Date.now() + deadlineMs;
+		for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 50)) {
+			const pids = await this.pids(id);
+			if (pids.length === 0) break;
+			for (const pid of pids) kill(pid);
+			await bestEffort("thaw to let the kill through", this.thaw(id));
+			if (Date.now() > deadline)
+				throw new DormiceError("deadline_exceeded", `Processes of ${id} do not end: ${pids.join(", ")}`);
+			await sleep(waitMs);
+		}
+		for (const dir of this.#dirs(id)) await removeWhenEmpty(dir, deadline);
+	}
+
+	/** Ids that have a cgroup. */
+	async list(): Promise<string[]> {
+		const entries = await readdir(this.#parents()[0] ?? "", { withFileTypes: true });
+		return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+	}
+
+	/** Removes the parent; right only when no sandbox is left. */
+	async close(): Promise<void> {
+		for (const dir of this.#parents()) await removeWhenEmpty(dir, Date.now() + 1_000);
+	}
+
+	/** CPU time and memory in use, of the guest and its kernel together. */
+	async usage(id: string): Promise<{ cpuUs: number; memoryBytes: number; cacheBytes: number; tasks: number }> {
+		const read = async (controller: Controller, file: string) =>
+			readFile(join(this.#dir(controller, id), file), "utf8");
+		const tasks = Number(await read("pids", "pids.current"));
+		if (this.hierarchy.version === "v2") {
+			const cpu = /usage_usec (\d+)/.exec(await read("cpu", "cpu.stat"))?.[1];
+			const cache = /^file (\d+)/m.exec(await read("memory", "memory.stat"))?.[1];
+			const memoryBytes = Number(await read("memory", "memory.current"));
+			return { cpuUs: Number(cpu ?? 0), memoryBytes, cacheBytes: Number(cache ?? 0), tasks };
+		}
+		const cache = /^total_cache (\d+)/m.exec(await read("memory", "memory.stat"))?.[1];
+		const memoryBytes = Number(await read("memory", "memory.usage_in_bytes"));
+		const cpuNs = Number(await read("cpuacct", "cpuacct.usage"));
+		return { cpuUs: Math.round(cpuNs / 1000), memoryBytes, cacheBytes: Number(cache ?? 0), tasks };
+	}
+
+	async #setFrozen(id: string, frozen: boolean): Promise<void> {
+		const v2 = this.hierarchy.version === "v2";
+		const dir = this.#dir("freezer", id);
+		const [file, value, state, done] = v2
+			? (["cgroup.freeze", frozen ? "1" : "0", "cgroup.events", frozen ? "frozen 1" : "frozen 0"] as const)
+			: (["freezer.state", frozen ? "FROZEN" : "THAWED", "freezer.state", frozen ? "FROZEN" : "THAWED"] as const);
+		await writeFile(join(dir, file), value);
+		const deadline = Date.now() + 5_000;
+		while (!(await readFile(join(dir, state), "utf8")).includes(done)) {
+			if (Date.now() > deadline) throw new DormiceError("deadline_exceeded", `${id} did not reach ${value} in 5 s.`);
+			await sleep(1);
+		}
+	}
+
+	#dir(controller: Controller, id: string): string {
+		const { hierarchy } = this;
+		return join(hierarchy.version === "v2" ? hierarchy.mount : hierarchy.mounts[controller], this.#parent, id);
+	}
+
+	#parents(): string[] {
+		return this.#dirs("");
+	}
+
+	#dirs(id: string): string[] {
+		return [...new Set(CONTROLLERS.map((controller) => this.#dir(controller, id)))];
+	}
+}
+
+function kill(pid: number): void {
+	try {
+		process.kill(pid, "SIGKILL");
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+	}
+}
+
+async function removeWhenEmpty(dir: string, deadline: number): Promise<void> {
+	for (;;) {
+		try {
+			return await rmdir(dir);
+		} catch (error) {
+			const { code } = error as NodeJS.ErrnoException;
+			if (code === "ENOENT") return;
+			// Killed processes leave a moment after the kill.
+			if (code !== "EBUSY" || Date.now() > deadline) throw error;
+			await sleep(2);
+		}
+	}
+}

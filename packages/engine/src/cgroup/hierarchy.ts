@@ -1,0 +1,64 @@
+import { readFile } from "node:fs/promises";
+import type { Limits } from "../limits.ts";
+
+/** Memory the sandbox's kernel needs beside the guest's own. */
+export const KERNEL_OVERHEAD_MIB = 160;
+/** Host tasks of the sandbox's kernel beside the guest's own. */
+export const KERNEL_OVERHEAD_TASKS = 1024;
+
+export const CONTROLLERS = ["memory", "cpu", "cpuacct", "pids", "freezer"] as const;
+export type Controller = (typeof CONTROLLERS)[number];
+
+/** The controllers' mount points: one for all in v2, one each in v1. */
+export type Hierarchy = { version: "v2"; mount: string } | { version: "v1"; mounts: Record<Controller, string> };
+
+/** Finds the hierarchy that has the controllers, in the text of /proc/mounts and of the v2 root's cgroup.controllers. */
+export function chooseHierarchy(mounts: string, v2Controllers: (mount: string) => string): Hierarchy | undefined {
+	const v1: Record<string, string> = {};
+	for (const line of mounts.split("\n")) {
+		const [, mount, type, options] = line.split(" ");
+		if (!mount || !type || !options) continue;
+		if (type === "cgroup2") {
+			const has = v2Controllers(mount).split(/\s+/);
+			if (["memory", "cpu", "pids"].every((name) => has.includes(name))) return { version: "v2", mount };
+		}
+		if (type === "cgroup") for (const name of options.split(",")) v1[name] ??= mount;
+	}
+	const { memory, cpu, cpuacct, pids, freezer } = v1;
+	if (!memory || !cpu || !cpuacct || !pids || !freezer) return undefined;
+	return { version: "v1", mounts: { memory, cpu, cpuacct, pids, freezer } };
+}
+
+export async function findHierarchy(): Promise<Hierarchy | undefined> {
+	const mounts = await readFile("/proc/mounts", "utf8");
+	const controllers = new Map<string, string>();
+	for (const line of mounts.split("\n")) {
+		const [, mount, type] = line.split(" ");
+		if (type === "cgroup2" && mount) controllers.set(mount, await readFile(`${mount}/cgroup.controllers`, "utf8"));
+	}
+	return chooseHierarchy(mounts, (mount) => controllers.get(mount) ?? "");
+}
+
+/** The files to write for these limits, relative to the sandbox's directory in each controller. */
+export function limitFiles(
+	version: "v1" | "v2",
+	limits: Limits,
+): { controller: Controller; file: string; value: string }[] {
+	const bytes = String((limits.memoryMiB + KERNEL_OVERHEAD_MIB) * 1024 * 1024);
+	const tasks = String(limits.pids + KERNEL_OVERHEAD_TASKS);
+	const quota = limits.cpuCount * 100_000;
+	if (version === "v2") {
+		return [
+			{ controller: "memory", file: "memory.max", value: bytes },
+			{ controller: "memory", file: "memory.swap.max", value: "0" },
+			{ controller: "cpu", file: "cpu.max", value: `${quota} 100000` },
+			{ controller: "pids", file: "pids.max", value: tasks },
+		];
+	}
+	return [
+		{ controller: "memory", file: "memory.limit_in_bytes", value: bytes },
+		{ controller: "cpu", file: "cpu.cfs_period_us", value: "100000" },
+		{ controller: "cpu", file: "cpu.cfs_quota_us", value: String(quota) },
+		{ controller: "pids", file: "pids.max", value: tasks },
+	];
+}

@@ -1,0 +1,56 @@
+import { DormiceError } from "@dormice/protocol";
+import { ExecaError, execa, type Options } from "execa";
+
+export type CommandOptions = {
+	/** Killed after this. */
+	timeoutMs?: number;
+	input?: string;
+	onLine?: (line: string) => void;
+	env?: Record<string, string>;
+};
+
+/** Runs one program to its end and returns its standard output. The one place where foreign programs' failures become ours. */
+export async function command(file: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
+	const settings = {
+		timeout: options.timeoutMs ?? 30_000,
+		killSignal: "SIGKILL" as const,
+		stdin: options.input === undefined ? ("ignore" as const) : ("pipe" as const),
+		all: options.onLine !== undefined,
+		...(options.input === undefined ? {} : { input: options.input }),
+		...(options.env === undefined ? {} : { env: options.env }),
+		maxBuffer: 1 << 20,
+	} satisfies Options;
+	try {
+		const child = execa(file, args, settings);
+		if (options.onLine) {
+			for await (const line of child.iterable({ from: "all" })) options.onLine(String(line));
+		}
+		const { stdout } = await child;
+		return typeof stdout === "string" ? stdout : "";
+	} catch (error) {
+		if (!(error instanceof ExecaError)) throw error;
+		const said = String(error.stderr ?? "")
+			.trim()
+			.split("\n")
+			.slice(-3)
+			.join(" | ")
+			.slice(0, 600);
+		const what = `${file} ${args.slice(0, 3).join(" ")}`;
+		if (error.code === "ENOENT")
+			throw new DormiceError("not_set_up", `${file} is not installed. Run: dormice setup`, { cause: error });
+		if (error.timedOut)
+			throw new DormiceError("deadline_exceeded", `${what} did not end in time. ${said}`, { cause: error });
+		if (/No space left|ENOSPC|Disk quota/i.test(said)) {
+			throw new DormiceError(
+				"disk_full",
+				`${what}: no space is left in the pool. Free some, or enlarge DORMICE_POOL_GIB.`,
+				{ cause: error },
+			);
+		}
+		throw new DormiceError(
+			"command_failed",
+			`${what} failed (${error.exitCode ?? error.signal ?? error.code}). ${said}`,
+			{ cause: error },
+		);
+	}
+}

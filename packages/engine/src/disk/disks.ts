@@ -1,0 +1,114 @@
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, statfs, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DormiceError } from "@dormice/protocol";
+import { command } from "../command.ts";
+import type { Pool } from "./pool.ts";
+
+const IMAGE = "disk.img";
+const ROOTFS = "rootfs";
+
+/**
+ * The writable disks. Each is a sparse ext4 image in a subvolume of its own: a full one is ENOSPC inside and nothing
+ * outside, `df` inside tells the truth, a million small files are one file to the pool, and a microVM can attach it as it is.
+ * (btrfs quotas were tried: they answer EDQUOT, and a full subvolume refuses to delete.)
+ */
+export class Disks {
+	readonly #pool: Pool;
+
+	constructor(pool: Pool) {
+		this.#pool = pool;
+	}
+
+	path(id: string): string {
+		return join(this.#pool.dir, "sandboxes", id);
+	}
+
+	exists(id: string): boolean {
+		return existsSync(join(this.path(id), IMAGE));
+	}
+
+	list(): Promise<string[]> {
+		return readdir(join(this.#pool.dir, "sandboxes"));
+	}
+
+	/** The root file system that this disk lies over; a disk is worthless without it, so it goes wherever the disk goes. */
+	async rootfsOf(id: string): Promise<string> {
+		try {
+			return (await readFile(join(this.path(id), ROOTFS), "utf8")).trim();
+		} catch (error) {
+			throw new DormiceError("sandbox_not_found", `Sandbox ${id} has no disk on this host.`, { cause: error });
+		}
+	}
+
+	/** A fresh, empty disk. Formatted once for each size, then copied. */
+	async createBlank(id: string, rootfsId: string, sizeMiB: number): Promise<void> {
+		const blank = join(this.#pool.dir, "blank", String(sizeMiB));
+		if (!existsSync(blank)) {
+			const partial = `${blank}.partial`;
+			await this.#pool.deleteSubvolume(partial);
+			await this.#pool.createSubvolume(partial);
+			await command("truncate", ["-s", `${sizeMiB}M`, join(partial, IMAGE)]);
+			// Inode tables are left to be written when used: zeroes need not be stored.
+			const options = "lazy_itable_init=1,lazy_journal_init=1,nodiscard";
+			await command("mkfs.ext4", ["-q", "-F", "-m", "0", "-J", "size=32", "-E", options, join(partial, IMAGE)]);
+			await rename(partial, blank);
+		}
+		await this.#pool.snapshot(blank, this.path(id), { readonly: false });
+		await writeFile(join(this.path(id), ROOTFS), `${rootfsId}\n`);
+	}
+
+	/** A copy of a stored disk. */
+	async createFrom(id: string, stored: string): Promise<void> {
+		await this.#pool.snapshot(stored, this.path(id), { readonly: false });
+	}
+
+	/** Stores the disk as it is now, read-only, at `to`. What writes to it must stand still. */
+	async store(id: string, mountPoint: string, to: string): Promise<void> {
+		await command("sync", ["-f", mountPoint], { timeoutMs: 120_000 });
+		await this.#pool.snapshot(this.path(id), to, { readonly: true });
+	}
+
+	/** Mounts the disk and, over it, the root file system `lower` made writable. */
+	async mount(id: string, at: { disk: string; root: string; lower: string }): Promise<void> {
+		if (!this.exists(id)) throw new DormiceError("sandbox_not_found", `Sandbox ${id} has no disk on this host.`);
+		for (const dir of [at.disk, at.root]) await mkdir(dir, { recursive: true, mode: 0o700 });
+		await command("sh", ["-euc", MOUNT, "sh", join(this.path(id), IMAGE), at.disk, at.root, at.lower]);
+	}
+
+	/** Undoes `mount`. Nothing to do is fine. */
+	async unmount(at: { disk: string; root: string }): Promise<void> {
+		await command("sh", ["-euc", UNMOUNT, "sh", at.root, at.disk]);
+	}
+
+	async delete(id: string): Promise<void> {
+		await this.#pool.deleteSubvolume(this.path(id));
+	}
+
+	async usage(mountPoint: string): Promise<{ usedBytes: number; totalBytes: number }> {
+		const { bsize, blocks, bfree } = await statfs(mountPoint);
+		return { usedBytes: (blocks - bfree) * bsize, totalBytes: blocks * bsize };
+	}
+}
+
+/** `losetup -d` right after the mount: the loop device then goes by itself when the mount does. */
+const MOUNT = `
+device=$(losetup --find --show "$1")
+mount -t ext4 -o noatime,noinit_itable,discard "$device" "$2" || { losetup -d "$device"; exit 1; }
+losetup -d "$device"
+mkdir -p "$2/upper" "$2/work"
+mount -t overlay -o "lowerdir=$4,upperdir=$2/upper,workdir=$2/work" dormice "$3"
+`;
+
+/** What was just killed may hold the mount a moment longer. */
+const UNMOUNT = `
+for dir in "$1" "$2"; do
+	tries=0
+	while mountpoint -q "$dir"; do
+		umount "$dir" 2>/dev/null && continue
+		tries=$((tries + 1))
+		[ $tries -lt 200 ] || { umount "$dir"; exit 1; }
+		sleep 0.02
+	done
+done
+`;

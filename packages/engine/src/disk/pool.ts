@@ -1,0 +1,86 @@
+import { mkdir, open, readFile, rename, rm, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { DormiceError } from "@dormice/protocol";
+import { command } from "../command.ts";
+import { bestEffort } from "../log.ts";
+
+export type PoolOptions = { data: string; ownMount: string | undefined; sizeGiB: number };
+
+/** The btrfs file system that holds root file systems, disks and generations. Snapshots in it cost the same at any size. */
+export class Pool {
+	readonly dir: string;
+	readonly #mountedHere: boolean;
+
+	private constructor(dir: string, mountedHere: boolean) {
+		this.dir = dir;
+		this.#mountedHere = mountedHere;
+	}
+
+	/** Mounts the pool, making its image the first time. */
+	static async open(options: PoolOptions): Promise<Pool> {
+		const dir = options.ownMount ?? join(options.data, "pool");
+		if (options.ownMount === undefined) {
+			await mkdir(dir, { recursive: true, mode: 0o700 });
+			if (!(await isBtrfs(dir))) await mountImage(join(options.data, "pool.img"), dir, options.sizeGiB);
+		} else if (!(await isBtrfs(dir))) {
+			throw new DormiceError(
+				"not_set_up",
+				`DORMICE_POOL=${dir} is not a mounted btrfs. Mount one there, or unset DORMICE_POOL.`,
+			);
+		}
+		for (const name of ["rootfs", "sandboxes", "generations", "blank"])
+			await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
+		return new Pool(dir, options.ownMount === undefined);
+	}
+
+	/** A copy-on-write copy of a subvolume, at once. */
+	async snapshot(from: string, to: string, options: { readonly: boolean }): Promise<void> {
+		await command("btrfs", ["-q", "subvolume", "snapshot", ...(options.readonly ? ["-r"] : []), from, to]);
+	}
+
+	async createSubvolume(path: string): Promise<void> {
+		await command("btrfs", ["-q", "subvolume", "create", path]);
+	}
+
+	async seal(path: string): Promise<void> {
+		await command("btrfs", ["property", "set", "-ts", path, "ro", "true"]);
+	}
+
+	/** Removes a subvolume; the space comes back in the background. Nothing to do is fine. */
+	async deleteSubvolume(path: string): Promise<void> {
+		const script = '[ ! -e "$1" ] || btrfs -q subvolume delete "$1"';
+		await command("sh", ["-c", script, "sh", path]);
+	}
+
+	/** Returns when all that was written to the pool so far would survive a power cut. */
+	async sync(): Promise<void> {
+		await command("btrfs", ["filesystem", "sync", this.dir], { timeoutMs: 120_000 });
+	}
+
+	async space(): Promise<{ totalBytes: number; freeBytes: number }> {
+		const { bsize, blocks, bavail } = await statfs(this.dir);
+		return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
+	}
+
+	async close(): Promise<void> {
+		if (this.#mountedHere) await bestEffort("unmount the pool", command("umount", [this.dir]));
+	}
+}
+
+async function isBtrfs(dir: string): Promise<boolean> {
+	const mounts = await readFile("/proc/mounts", "utf8");
+	return mounts.split("\n").some((line) => line.split(" ")[1] === dir && line.split(" ")[2] === "btrfs");
+}
+
+async function mountImage(image: string, dir: string, sizeGiB: number): Promise<void> {
+	try {
+		await using _ = await open(image, "r");
+	} catch {
+		const partial = `${image}.partial`;
+		await rm(partial, { force: true });
+		await command("truncate", ["-s", `${sizeGiB}G`, partial]);
+		await command("mkfs.btrfs", ["-q", "-m", "single", "-L", "dormice", partial]);
+		await rename(partial, image);
+	}
+	await command("mount", ["-t", "btrfs", "-o", "loop,noatime,discard=async", image, dir]);
+}

@@ -1,0 +1,50 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { DormiceError, type engine, newId } from "@dormice/protocol";
+import { openDrivers } from "./drivers.ts";
+import type { Host } from "./host.ts";
+import { bestEffort } from "./log.ts";
+import type { Queue } from "./queue.ts";
+import { destroy } from "./sandboxes/destroy.ts";
+import { boot } from "./sandboxes/start.ts";
+
+const TRIAL = { cpuCount: 1, memoryMiB: 512, diskMiB: 1024, pids: 256 };
+
+/** What this host can run and why; with `run`, only what really ran counts as usable. */
+export async function probe(
+	host: Host,
+	queue: Queue,
+	run: boolean,
+): Promise<MessageInitShape<typeof engine.ProbeResponseSchema>> {
+	const { reports } = await openDrivers(host.config);
+	for (const report of reports) {
+		if (!run || !report.usable) continue;
+		const id = newId("sandbox");
+		try {
+			const startedMs = performance.now();
+			await queue.run(id, () => trial(host, id));
+			report.reason = `a sandbox ran (${Math.round(performance.now() - startedMs)} ms to boot)`;
+		} catch (error) {
+			report.usable = false;
+			report.reason = `a trial sandbox did not run: ${error instanceof Error ? error.message : String(error)}`;
+		}
+	}
+	const { totalBytes, freeBytes } = await host.pool.space();
+	return {
+		drivers: reports,
+		isolation: reports.find((report) => report.usable)?.isolation ?? "",
+		poolTotalBytes: BigInt(totalBytes),
+		poolFreeBytes: BigInt(freeBytes),
+		cgroupVersion: host.cgroups.hierarchy.version,
+		guestId: await host.guests.current().catch(() => ""),
+	};
+}
+
+async function trial(host: Host, id: string): Promise<void> {
+	const [rootfs] = await host.rootfs.list();
+	if (!rootfs) throw new DormiceError("not_set_up", "There is no root file system yet. Run: dormice setup");
+	try {
+		await boot(host, id, TRIAL, { case: "rootfsId", value: rootfs.id });
+	} finally {
+		await bestEffort("remove the trial sandbox", destroy(host, id, { keepDisk: false, forget: true }));
+	}
+}

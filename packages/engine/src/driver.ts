@@ -1,0 +1,51 @@
+import type { Limits } from "./limits.ts";
+
+/** A sandbox put together and ready for a driver: mounts are mounted, the network slot is up, the cgroup is there. */
+export type Machine = {
+	readonly id: string;
+	/** The driver's own directory for this sandbox, below the run directory. */
+	readonly dir: string;
+	/** The writable root file system, mounted. */
+	readonly root: string;
+	/** The network namespace that holds its one interface. */
+	readonly netns: string;
+	readonly limits: Limits;
+	/** The supervisor's bundle, to be mounted read-only at `GUEST.mount`. */
+	readonly guest: string;
+	/** A file with the boot id of the guest's kernel: new on a cold boot, the same after a wake. */
+	readonly bootIdFile: string;
+	/** A file that takes what PID 1 prints. */
+	readonly log: string;
+	/** Prefix of the command that starts the driver's process: enters the cgroups before it runs. */
+	readonly enter: readonly string[];
+};
+
+/** Whether this host can run a driver, from cheap signs; `doctor` also boots a sandbox. */
+export type ProbeReport = {
+	isolation: Driver["isolation"];
+	usable: boolean;
+	reason: string;
+	version: string;
+	needs: Need[];
+};
+
+export type Need = { name: string; found: boolean; detail: string; remedy: string };
+
+/**
+ * The seam between the engine and what runs a sandbox. A driver starts and stores machines and nothing else:
+ * freezing, limits, network slots and disks are the same for every driver and live outside.
+ */
+export interface Driver {
+	readonly isolation: "gvisor" | "microvm";
+	/** Names the binary and the flags it runs with, exactly: a memory image is only readable by the same. */
+	readonly version: string;
+	/** Starts PID 1 from nothing; resolves to the host's process id of the machine. */
+	boot(machine: Machine): Promise<number>;
+	/** Starts the machine from the memory image in `memoryDir`; resolves to its process id on the host. */
+	restore(machine: Machine, memoryDir: string): Promise<number>;
+	/** Stops the machine where it is, so that its disk stands still. */
+	pause(machine: Machine): Promise<void>;
+	resume(machine: Machine): Promise<void>;
+	/** Writes the memory of a paused machine into the existing empty directory `memoryDir`; it stays paused. */
+	checkpoint(machine: Machine, memoryDir: string): Promise<void>;
+}

@@ -1,0 +1,51 @@
+import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { DormiceError } from "@dormice/protocol";
+
+type RunscState = { controlSocketPath?: string; sandbox?: { controlSocketPath?: string; pid?: number } };
+
+/** What `runsc` wrote down about a sandbox it started. */
+export async function readState(root: string, id: string): Promise<{ controlSocket: string; pid: number }> {
+	const state = JSON.parse(await readFile(join(root, `${id}_sandbox:${id}.state`), "utf8")) as RunscState;
+	const pid = state.sandbox?.pid;
+	if (!pid) throw new DormiceError("internal", `runsc's state file of ${id} names no process.`);
+	// It is moved to /var/run when an old socket is in its way: the state file knows.
+	const controlSocket = state.controlSocketPath ?? state.sandbox?.controlSocketPath ?? join(root, `runsc-${id}.sock`);
+	return { controlSocket, pid };
+}
+
+/**
+ * Calls a method of the sandbox's control server: one JSON object each way on a UNIX stream socket.
+ * A millisecond, against the 36 ms of a `runsc` command.
+ */
+export function call(socketPath: string, method: string, timeoutMs = 10_000): Promise<unknown> {
+	return new Promise((resolve, reject) => {
+		const fail = (why: string, cause?: unknown) => {
+			socket.destroy();
+			reject(new DormiceError("command_failed", `gVisor's ${method} failed: ${why}`, { cause }));
+		};
+		let answer = "";
+		const socket = connect(socketPath, () => socket.write(JSON.stringify({ method, arg: {} })));
+		socket.setTimeout(timeoutMs, () => fail(`no answer in ${timeoutMs} ms`));
+		socket.on("error", (error) => fail(error.message, error));
+		socket.on("close", () => fail("the sandbox closed the connection"));
+		socket.on("data", (chunk) => {
+			answer += chunk.toString();
+			const parsed = parse(answer);
+			if (parsed === undefined) return;
+			if (!parsed.success) return fail(parsed.err ?? "no reason given");
+			socket.removeAllListeners("close");
+			socket.end();
+			resolve(parsed.result);
+		});
+	});
+}
+
+function parse(text: string): { success: boolean; err?: string; result?: unknown } | undefined {
+	try {
+		return JSON.parse(text);
+	} catch {
+		return undefined; // Not all of it has come.
+	}
+}

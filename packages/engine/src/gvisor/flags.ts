@@ -1,0 +1,11 @@
+/** Flags of every `runsc` process of a sandbox. A generation can only be restored under the same ones. */
+export const RUNSC_FLAGS = [
+	// What the guest fsyncs reaches the disk, and file data stays out of the memory image.
+	"--overlay2=none",
+	// The engine puts the process into its cgroups before it runs.
+	"--ignore-cgroups",
+	"--network=sandbox",
+	"--platform=systrap",
+	"--host-uds=none",
+	"--net-disconnect-ok",
+] as const;

@@ -1,0 +1,27 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { loadConfig } from "./config.ts";
+import { bestEffort, log } from "./log.ts";
+import { closeHost, openHost } from "./open.ts";
+import { Queue } from "./queue.ts";
+import { engineRoutes } from "./service.ts";
+import { listen } from "./socket.ts";
+
+const TRIM_EVERY_MS = 10_000;
+
+const config = loadConfig();
+const host = await openHost(config);
+const queue = new Queue();
+const server = createServer(connectNodeAdapter({ routes: engineRoutes(host, queue) }));
+await listen(server, config.socket, config.serverGid);
+const trimming = setInterval(() => void bestEffort("trim logs", host.logs.trim()), TRIM_EVERY_MS);
+log.info({ socket: config.socket, instance: config.instance }, "the engine is ready");
+
+await Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
+log.info("stopping");
+clearInterval(trimming);
+server.close();
+server.closeAllConnections();
+await queue.idle();
+await closeHost(host);

@@ -1,0 +1,120 @@
+import { mkdir, open, readdir, readFile, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { DormiceError } from "@dormice/protocol";
+import { command } from "../command.ts";
+import { bestEffort, log } from "../log.ts";
+import { hostRules, SLOTS } from "./rules.ts";
+import { createSlot, destroySlot, type Slot, slotOf } from "./slot.ts";
+
+/** One file a slot, named by its number, holding the instance that owns it: shared by all platforms of this machine. */
+const REGISTER = "/run/dormice/slots";
+
+export type SlotsOptions = { instance: string; slotNet: string; ready: number; serverGid: number };
+
+/** The platform's network slots: some ready-made, the rest in use. Each is used once, for `runsc` takes its addresses away. */
+export class Slots {
+	readonly #options: SlotsOptions;
+	readonly #ready: Slot[] = [];
+	#filling: Promise<void> | undefined;
+	#closed = false;
+
+	private constructor(options: SlotsOptions) {
+		this.#options = options;
+	}
+
+	/** `inUse`: numbers of the slots that living sandboxes hold. Every other slot of this platform is removed. */
+	static async open(options: SlotsOptions, inUse: ReadonlySet<number>): Promise<Slots> {
+		await mkdir(REGISTER, { recursive: true, mode: 0o700 });
+		const slots = new Slots(options);
+		for (const n of await slots.#owned()) if (!inUse.has(n)) await slots.release(n);
+		await command("nft", ["-f", "-"], { input: hostRules(slots.#table, options.slotNet, options.serverGid) });
+		slots.#fill();
+		return slots;
+	}
+
+	/** A slot, ready-made if one is. */
+	async claim(): Promise<Slot> {
+		const slot = this.#ready.pop() ?? (await this.#make());
+		this.#fill();
+		return slot;
+	}
+
+	find(n: number): Slot {
+		return slotOf(this.#options.slotNet, n);
+	}
+
+	/** Removes the slot and gives its number back. Nothing to do is fine. */
+	async release(n: number): Promise<void> {
+		await destroySlot(n);
+		await unlink(join(REGISTER, String(n))).catch(ignoreMissing);
+	}
+
+	/** Removes the ready-made slots; those in use stay with their sandboxes. */
+	async close(options: { last: boolean }): Promise<void> {
+		this.#closed = true;
+		await this.#filling;
+		for (const slot of this.#ready.splice(0)) await this.release(slot.n);
+		if (options.last)
+			await bestEffort("remove the host's rules", command("nft", ["delete", "table", "inet", this.#table]));
+	}
+
+	get #table(): string {
+		return `dormice_${this.#options.instance}`;
+	}
+
+	#fill(): void {
+		this.#filling ??= this.#fillUp().finally(() => {
+			this.#filling = undefined;
+		});
+	}
+
+	async #fillUp(): Promise<void> {
+		while (!this.#closed && this.#ready.length < this.#options.ready) {
+			try {
+				this.#ready.push(await this.#make());
+			} catch (error) {
+				log.error({ err: error }, "could not make a network slot ahead");
+				return;
+			}
+		}
+	}
+
+	async #make(): Promise<Slot> {
+		const n = await this.#take();
+		try {
+			return await createSlot(this.#options.slotNet, n);
+		} catch (error) {
+			await bestEffort(`remove half-made slot ${n}`, this.release(n));
+			throw error;
+		}
+	}
+
+	/** Takes the lowest free number: creating its file is what decides between platforms. */
+	async #take(): Promise<number> {
+		const taken = new Set(await readdir(REGISTER));
+		for (let n = 0; n < SLOTS; n++) {
+			if (taken.has(String(n))) continue;
+			try {
+				await using file = await open(join(REGISTER, String(n)), "wx", 0o600);
+				await file.writeFile(this.#options.instance);
+				return n;
+			} catch (error) {
+				if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+			}
+		}
+		throw new DormiceError("capacity_unavailable", `All ${SLOTS} network slots of this machine are taken.`);
+	}
+
+	async #owned(): Promise<number[]> {
+		const owned: number[] = [];
+		for (const name of await readdir(REGISTER)) {
+			const owner = await readFile(join(REGISTER, name), "utf8").catch(() => "");
+			if (owner === this.#options.instance) owned.push(Number(name));
+		}
+		return owned;
+	}
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+	if (error.code !== "ENOENT") throw error;
+}

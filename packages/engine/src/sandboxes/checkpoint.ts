@@ -1,0 +1,63 @@
+import { join } from "node:path";
+import { DormiceError } from "@dormice/protocol";
+import type { Manifest } from "../generations/generations.ts";
+import type { Host } from "../host.ts";
+import { bestEffort } from "../log.ts";
+import { machineOf, mountsOf } from "./machine.ts";
+import type { SandboxRecord } from "./record.ts";
+
+export type CheckpointOptions = { generationId: string; memory: boolean; parentId: string; reason: string };
+
+/**
+ * Stores the sandbox as a generation, durable when this resolves. The sandbox stands still from then on; when it fails,
+ * the sandbox goes on and nothing of the generation is left.
+ */
+export async function checkpoint(host: Host, record: SandboxRecord, options: CheckpointOptions): Promise<Manifest> {
+	if (record.phase !== "running") {
+		throw new DormiceError(
+			"state_conflict",
+			`Sandbox ${record.id} is ${record.phase}; only a running one can be stored.`,
+		);
+	}
+	const driver = driverOf(host, record);
+	const machine = machineOf(host, record);
+	// Written before it is done: an engine that starts anew then knows that it may stand still.
+	await host.records.write({ ...record, phase: "paused" });
+	try {
+		await driver.pause(machine);
+		return await host.generations.write(options.generationId, async (dir) => {
+			if (options.memory) await driver.checkpoint(machine, join(dir, "memory"));
+			await host.disks.store(record.id, mountsOf(host, record).disk, join(dir, "disk"));
+			return {
+				...options,
+				rootfsId: record.rootfsId,
+				isolation: record.isolation,
+				engineVersion: driver.version,
+				guestId: record.guestId,
+				bootId: record.bootId,
+				createdAt: new Date().toISOString(),
+				limits: record.limits,
+			};
+		});
+	} catch (error) {
+		await bestEffort(`let ${record.id} go on after a failed checkpoint`, resume(host, { ...record, phase: "paused" }));
+		throw error;
+	}
+}
+
+/** Lets a sandbox go on that a checkpoint left standing. */
+export async function resume(host: Host, record: SandboxRecord): Promise<void> {
+	if (record.phase !== "paused") return;
+	await driverOf(host, record).resume(machineOf(host, record));
+	await host.records.write({ ...record, phase: "running" });
+}
+
+function driverOf(host: Host, record: SandboxRecord) {
+	const driver = host.drivers.find((one) => one.isolation === record.isolation);
+	if (!driver)
+		throw new DormiceError(
+			"isolation_unavailable",
+			`The ${record.isolation} driver, which ${record.id} runs under, does not work on this host any more.`,
+		);
+	return driver;
+}

@@ -1,0 +1,30 @@
+import { isId } from "@dormice/protocol";
+import type { Host } from "../host.ts";
+import type { Limits } from "../limits.ts";
+import type { SandboxRecord } from "./record.ts";
+
+/** A sandbox as it is on this host now. */
+export type SandboxView = {
+	id: string;
+	state: "running" | "frozen" | "paused" | "stopped";
+	record: SandboxRecord | undefined;
+	limits: Limits | undefined;
+	address: string;
+};
+
+/** All that exists: with processes, with leftovers, or only a disk. */
+export async function list(host: Host): Promise<SandboxView[]> {
+	const ids = new Set([...(await host.records.list()), ...(await host.disks.list()), ...(await host.cgroups.list())]);
+	const views: SandboxView[] = [];
+	for (const id of ids) if (isId("sandbox", id)) views.push(await view(host, id));
+	return views;
+}
+
+export async function view(host: Host, id: string): Promise<SandboxView> {
+	const record = await host.records.read(id);
+	const alive = record !== undefined && (await host.cgroups.pids(id)).includes(record.pid);
+	// A half-started sandbox never answered its caller: whatever it is, it is not running.
+	const state = !alive || record.phase === "starting" ? "stopped" : record.phase;
+	const address = record && state !== "stopped" ? host.slots.find(record.slot).address : "";
+	return { id, state, record, limits: record?.limits, address };
+}

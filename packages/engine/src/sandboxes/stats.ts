@@ -1,0 +1,24 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { engine } from "@dormice/protocol";
+import type { Host } from "../host.ts";
+import { mountsOf } from "./machine.ts";
+import type { SandboxRecord } from "./record.ts";
+
+/** What the sandbox uses now, seen from outside. */
+export async function stats(
+	host: Host,
+	record: SandboxRecord,
+): Promise<MessageInitShape<typeof engine.StatsResponseSchema>> {
+	const [usage, disk] = await Promise.all([
+		host.cgroups.usage(record.id),
+		host.disks.usage(mountsOf(host, record).disk),
+	]);
+	return {
+		cpuUsageUs: BigInt(usage.cpuUs),
+		memoryBytes: BigInt(usage.memoryBytes),
+		memoryCacheBytes: BigInt(usage.cacheBytes),
+		diskUsedBytes: BigInt(disk.usedBytes),
+		diskTotalBytes: BigInt(disk.totalBytes),
+		processes: usage.tasks,
+	};
+}

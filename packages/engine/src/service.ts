@@ -1,0 +1,129 @@
+import { PassThrough } from "node:stream";
+import type { ConnectRouter, Interceptor, ServiceImpl } from "@connectrpc/connect";
+import { DormiceError, engine, toConnectError } from "@dormice/protocol";
+import { probe } from "./doctor.ts";
+import type { Host } from "./host.ts";
+import { log } from "./log.ts";
+import type { Queue } from "./queue.ts";
+import { checkpoint, resume } from "./sandboxes/checkpoint.ts";
+import { destroy } from "./sandboxes/destroy.ts";
+import { freeze, thaw } from "./sandboxes/freeze.ts";
+import { list, view } from "./sandboxes/list.ts";
+import type { SandboxRecord } from "./sandboxes/record.ts";
+import { boot, restore } from "./sandboxes/start.ts";
+import { stats } from "./sandboxes/stats.ts";
+import { checkId, checkLimits, checkText } from "./validate.ts";
+import { generationMessage, sandboxMessage, viewMessage } from "./wire.ts";
+
+/** The engine's verbs on the wire: each handler checks what came, calls one verb, answers. */
+export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) => void {
+	const handlers: ServiceImpl<typeof engine.Engine> = {
+		probe: (request) => probe(host, queue, request.run),
+
+		async *buildRootfs(request) {
+			const name = checkText("name", request.name, 31);
+			yield* progressOf((progress) => queue.run(`rootfs ${name}`, () => host.rootfs.build(name, progress)));
+		},
+
+		async listRootfs() {
+			const all = await host.rootfs.list();
+			return { rootfs: all.map(({ id, name }) => ({ rootfsId: id, name })) };
+		},
+
+		boot: ({ sandboxId, limits, source }) =>
+			exclusive(sandboxId, async () => {
+				switch (source.case) {
+					case "rootfsId":
+						checkId("rootfs", source.value);
+						break;
+					case "generationId":
+						checkId("generation", source.value);
+						break;
+					case "ownDisk":
+						break;
+					default:
+						throw new DormiceError("invalid_argument", "Boot needs a source: rootfs_id, generation_id or own_disk.");
+				}
+				return { sandbox: sandboxMessage(host, await boot(host, sandboxId, checkLimits(limits), source)) };
+			}),
+
+		restore: ({ sandboxId, generationId, limits }) =>
+			exclusive(sandboxId, async () => {
+				const record = await restore(host, sandboxId, checkLimits(limits), checkId("generation", generationId));
+				return { sandbox: sandboxMessage(host, record) };
+			}),
+
+		freeze: ({ sandboxId }) => onLiving(sandboxId, async (record) => freeze(host, record).then(() => ({}))),
+		thaw: ({ sandboxId }) => onLiving(sandboxId, async (record) => thaw(host, record).then(() => ({}))),
+
+		checkpoint: (request) =>
+			onLiving(request.sandboxId, async (record) => {
+				const manifest = await checkpoint(host, record, {
+					generationId: checkId("generation", request.generationId),
+					memory: request.memory,
+					parentId: request.parentId === "" ? "" : checkId("generation", request.parentId),
+					reason: checkText("reason", request.reason),
+				});
+				return { generation: generationMessage(manifest) };
+			}),
+
+		resume: ({ sandboxId }) => onLiving(sandboxId, async (record) => resume(host, record).then(() => ({}))),
+
+		destroy: ({ sandboxId, keepDisk, forget }) =>
+			exclusive(sandboxId, async () => destroy(host, sandboxId, { keepDisk, forget }).then(() => ({}))),
+
+		async list() {
+			return { sandboxes: (await list(host)).map(viewMessage) };
+		},
+
+		stats: async ({ sandboxId }) => stats(host, await living(checkId("sandbox", sandboxId))),
+
+		async listGenerations() {
+			return { generations: (await host.generations.list()).map(generationMessage) };
+		},
+
+		async deleteGeneration({ generationId }) {
+			const id = checkId("generation", generationId);
+			return queue.run(id, async () => host.generations.delete(id).then(() => ({})));
+		},
+	};
+
+	function exclusive<T>(id: string, work: () => Promise<T>): Promise<T> {
+		checkId("sandbox", id);
+		return queue.run(id, work);
+	}
+
+	function onLiving<T>(id: string, work: (record: SandboxRecord) => Promise<T>): Promise<T> {
+		return exclusive(id, async () => work(await living(id)));
+	}
+
+	async function living(id: string): Promise<SandboxRecord> {
+		const { record, state } = await view(host, id);
+		if (!record || state === "stopped")
+			throw new DormiceError("sandbox_not_found", `Sandbox ${id} has no processes on this host.`);
+		return record;
+	}
+
+	return (router) => router.service(engine.Engine, handlers, { interceptors: [reportErrors] });
+}
+
+/** Errors leave as typed ones, and those that are nobody's mistake are logged, once, here. */
+const reportErrors: Interceptor = (next) => async (request) => {
+	try {
+		return await next(request);
+	} catch (error) {
+		const mine = error instanceof DormiceError && error.status < 500;
+		log[mine ? "info" : "error"]({ err: error, verb: request.method.name }, "a verb failed");
+		throw toConnectError(error);
+	}
+};
+
+/** Turns work that reports lines into a stream of them; the last message carries the result. */
+async function* progressOf(work: (progress: (line: string) => void) => Promise<string>) {
+	const lines = new PassThrough({ objectMode: true });
+	const result = Promise.allSettled([work((line) => lines.write(line)).finally(() => lines.end())]);
+	for await (const line of lines) yield { line: String(line) };
+	const [outcome] = await result;
+	if (outcome.status === "rejected") throw outcome.reason;
+	yield { rootfsId: outcome.value };
+}

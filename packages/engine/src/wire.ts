@@ -1,0 +1,39 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { engine } from "@dormice/protocol";
+import type { Manifest } from "./generations/generations.ts";
+import type { Host } from "./host.ts";
+import type { Limits } from "./limits.ts";
+import type { SandboxView } from "./sandboxes/list.ts";
+import type { SandboxRecord } from "./sandboxes/record.ts";
+
+/** Ours → the wire's; pure. */
+export function sandboxMessage(host: Host, record: SandboxRecord): MessageInitShape<typeof engine.SandboxSchema> {
+	const state = record.phase === "starting" ? "stopped" : record.phase;
+	const address = host.slots.find(record.slot).address;
+	return viewMessage({ id: record.id, state, record, limits: record.limits, address });
+}
+
+export function viewMessage({
+	id,
+	state,
+	record,
+	limits,
+	address,
+}: SandboxView): MessageInitShape<typeof engine.SandboxSchema> {
+	return {
+		sandboxId: id,
+		state,
+		address,
+		...(limits ? { limits: limitsMessage(limits) } : {}),
+		...(record ? { isolation: record.isolation, rootfsId: record.rootfsId, guestId: record.guestId } : {}),
+		pid: record && state !== "stopped" ? record.pid : 0,
+	};
+}
+
+export function generationMessage(manifest: Manifest): MessageInitShape<typeof engine.GenerationSchema> {
+	return { ...manifest, memoryBytes: BigInt(manifest.memoryBytes), limits: limitsMessage(manifest.limits) };
+}
+
+function limitsMessage(limits: Limits) {
+	return { cpuCount: limits.cpuCount, memoryMib: limits.memoryMiB, diskMib: limits.diskMiB, pids: limits.pids };
+}
