@@ -1,0 +1,10 @@
+/* Pseudo-terminals: the master stays with us; a relay of its own carries bytes between it and two pipes. */
+#pragma once
+#include <sys/types.h>
+
+/* The master, or -1 with errno. */
+int open_terminal(unsigned columns, unsigned rows);
+/* In a session leader without a terminal: the slave of `master` as controlling terminal and stdio. */
+int take_terminal(int master);
+int resize_terminal(int master, unsigned columns, unsigned rows);
+pid_t start_relay(int master, int input, int output);

@@ -1,0 +1,54 @@
+/*
+ * The conversation with the supervisor, over the inherited socket SUPERVISOR_FD.
+ *
+ * Every frame is `u32 length` and then that many bytes; all integers are little-endian u32.
+ *   request   id, op, arguments     ids are the supervisor's choice, never 0
+ *   answer    id, errno, results    results only when errno is 0 (SPAWN says more, see there)
+ *   event     0, EVENT_EXITED, pid, wait status
+ * A string is its length, its bytes and one NUL that the length leaves out; a list is its count, then its items.
+ *
+ *   SPAWN      flags uid gid columns rows, cwd, file, argv[], environment[], groups[] (u32)
+ *              -> pid, stdin, stdout, stderr: descriptors of this process, NO_FD where there is none. The supervisor
+ *                 opens /proc/<spawner>/fd/<n> and then sends OPENED: until that, we hold both ends of each pipe.
+ *              -> on failure: errno, and the stage that failed (enum stage)
+ *   OPENED     pid ->               closes what SPAWN held open
+ *   SIGNAL     pid signal ->        to the process group, if the process is ours and not yet reaped
+ *   RESIZE     pid columns rows ->
+ *   SYNC       ->                   answers when sync(2) has returned; other requests go on meanwhile
+ *   HOSTNAME   name ->
+ *   CLOCK      seconds nanoseconds ->
+ *   SET_XATTR  path, name, value ->
+ *   GET_XATTRS path, prefix -> names and values in turn, of every attribute whose name starts with the prefix
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SUPERVISOR_FD = 3, MAX_FRAME = 16 << 20 };
+enum op { SPAWN = 1, OPENED, SIGNAL, RESIZE, SYNC, HOSTNAME, CLOCK, SET_XATTR, GET_XATTRS };
+enum event { EVENT_EXITED = 1 };
+enum spawn_flags { FLAG_PTY = 1, FLAG_STDIN = 2 };
+enum stage { STAGE_SETUP = 1, STAGE_IDENTITY, STAGE_CWD, STAGE_EXEC };
+#define NO_FD UINT32_MAX
+
+/* A frame being read. After any take_ past the end, or of a broken string, `bad` stays true. */
+struct reader {
+	const unsigned char *at, *end;
+	bool bad;
+};
+uint32_t take_u32(struct reader *);
+const char *take_string(struct reader *);
+/* A NULL-terminated array of strings; the caller frees the array. */
+const char **take_list(struct reader *);
+
+/* A frame being written; begins with room for its length. */
+struct writer {
+	unsigned char *bytes;
+	size_t used, size;
+};
+void put_u32(struct writer *, uint32_t);
+void put_bytes(struct writer *, const void *, size_t);
+void put_string(struct writer *, const char *, size_t);
+/* Sends the frame and empties the writer. A supervisor that is gone is noticed by who reads, not here. */
+void send_frame(struct writer *, int socket);

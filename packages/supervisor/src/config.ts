@@ -1,0 +1,32 @@
+import { DormiceError, GUEST } from "@dormice/protocol";
+
+export interface Config {
+	readonly port: number;
+	/** The only peer that may call the host's paths. */
+	readonly hostAddress: string;
+	/** The spawner's own binary, for its `watch` mode. */
+	readonly spawnerPath: string;
+	/** Where `.E2B_SANDBOX` and its like are written. */
+	readonly runDirectory: string;
+	/** The PATH that processes begin with. */
+	readonly path: string;
+}
+
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** What the environment says, resolved. Empty means unset. */
+export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
+	return Object.freeze({
+		port: port(env.DORMICE_SUPERVISOR_PORT || String(GUEST.supervisorPort)),
+		hostAddress: env.DORMICE_HOST_ADDRESS || GUEST.gateway,
+		spawnerPath: env.DORMICE_SPAWNER || `${GUEST.mount}/spawner`,
+		runDirectory: env.DORMICE_RUN_DIRECTORY || "/run/e2b",
+		path: env.PATH || DEFAULT_PATH,
+	});
+}
+
+function port(text: string): number {
+	const value = Number(text);
+	if (Number.isInteger(value) && value >= 0 && value <= 65535) return value;
+	throw new DormiceError("invalid_argument", `DORMICE_SUPERVISOR_PORT must be a port number, not '${text}'`);
+}

@@ -1,0 +1,60 @@
+import { randomUUID } from "node:crypto";
+import { createWriteStream, type Stats } from "node:fs";
+import { chmod, lchown, realpath, rename, rm, stat } from "node:fs/promises";
+import { posix } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { DormiceError } from "@dormice/protocol";
+import { errnoCode, fileError, filing } from "../errno.ts";
+import { ensureDirectory } from "../filesystem/directories.ts";
+import { uploadName } from "../filesystem/watch-events.ts";
+import type { Spawner } from "../spawner/spawner.ts";
+import type { User } from "../users/users.ts";
+import { type Metadata, writeMetadata } from "./metadata.ts";
+
+export interface Placing {
+	readonly spawner: Spawner;
+	readonly user: User;
+	readonly metadata: Metadata;
+}
+
+/**
+ * Writes a whole file at `path`, or nothing: the bytes go to a name of their own beside it and take its place when all
+ * are there, so a full disk leaves the old content. Parents are made; a file that exists keeps its mode and owner; a
+ * symbolic link stays one.
+ */
+export async function placeFile(path: string, content: Readable, placing: Placing): Promise<void> {
+	const { user, spawner, metadata } = placing;
+	try {
+		await ensureDirectory(posix.dirname(path), user);
+		const { target, existing } = await destination(path);
+		if (existing?.isDirectory()) throw new DormiceError("invalid_argument", `path is a directory: ${path}`);
+		// A device or a FIFO is written to, not replaced.
+		if (existing && !existing.isFile()) return await pipeline(content, createWriteStream(target, { flags: "a" }));
+		const temporary = posix.join(posix.dirname(target), uploadName(existing !== undefined, randomUUID().slice(0, 8)));
+		try {
+			await pipeline(content, createWriteStream(temporary, { flags: "wx", mode: 0o600 }));
+			await lchown(temporary, existing?.uid ?? user.uid, existing?.gid ?? user.gid);
+			await chmod(temporary, existing ? existing.mode & 0o7777 : 0o644);
+			await writeMetadata(spawner, temporary, metadata);
+			await rename(temporary, target);
+		} catch (error) {
+			await rm(temporary, { force: true });
+			throw error;
+		}
+	} catch (error) {
+		content.destroy();
+		throw fileError(error, `writing '${path}'`);
+	}
+}
+
+/** Where the bytes belong: behind a symbolic link, what it leads to, there or not yet. */
+async function destination(path: string): Promise<{ target: string; existing?: Stats }> {
+	try {
+		const target = await realpath(path);
+		return { target, existing: await stat(target) };
+	} catch (error) {
+		if (errnoCode(error) !== "ENOENT") return filing(`writing '${path}'`, Promise.reject(error));
+		return { target: path };
+	}
+}

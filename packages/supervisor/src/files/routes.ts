@@ -1,0 +1,66 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { posix } from "node:path";
+import { DormiceError } from "@dormice/protocol";
+import { readJson, sendJson, stringList, text } from "../http/json.ts";
+import { basicUser, type Sandbox } from "../sandbox/sandbox.ts";
+import type { Spawner } from "../spawner/spawner.ts";
+import type { User } from "../users/users.ts";
+import { composeFile } from "./compose.ts";
+import { sendDownload } from "./download.ts";
+import { checkSignature, type Operation } from "./signature.ts";
+import { receiveUpload } from "./upload.ts";
+
+export interface FilesOptions {
+	readonly sandbox: Sandbox;
+	readonly spawner: Spawner;
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void>;
+
+/** `/files` and `/files/compose`. */
+export function filesRoutes({ sandbox, spawner }: FilesOptions): { files: Handler; compose: Handler } {
+	return {
+		async files(request, response, url) {
+			if (request.method === "GET" || request.method === "HEAD") {
+				admit(request, url, "read");
+				const user = userOf(request, url);
+				await sendDownload(sandbox.path(url.searchParams.get("path") ?? "", user), request, response);
+			} else if (request.method === "POST") {
+				admit(request, url, "write");
+				const path = url.searchParams.get("path") ?? undefined;
+				sendJson(response, 200, await receiveUpload(request, { sandbox, spawner, user: userOf(request, url), path }));
+			} else {
+				throw new DormiceError("route_not_found", `${request.method} is not a method of /files`);
+			}
+		},
+
+		async compose(request, response, url) {
+			const body = await readJson(request);
+			const user = userOf(request, url, text(body, "username"));
+			const sources = stringList(body, "source_paths").map((path) => sandbox.path(path, user));
+			const destination = sandbox.path(text(body, "destination") ?? "", user);
+			await composeFile(sources, destination, { spawner, user, metadata: {} });
+			sendJson(response, 200, { path: destination, name: posix.basename(destination), type: "file" });
+		},
+	};
+
+	/** The access token, or a signature made with it. */
+	function admit(request: IncomingMessage, url: URL, operation: Operation): void {
+		const header = request.headers["x-access-token"];
+		if (sandbox.accessToken === undefined || (typeof header === "string" && sandbox.admits(header))) return;
+		if (header !== undefined) throw new DormiceError("unauthenticated", "invalid access token");
+		const query = (name: string) => url.searchParams.get(name) ?? "";
+		const part = { path: query("path"), operation, user: query("username"), expiration: query("signature_expiration") };
+		checkSignature(part, query("signature"), sandbox.accessToken);
+	}
+
+	function userOf(request: IncomingMessage, url: URL, named?: string): User {
+		const name = named ?? url.searchParams.get("username") ?? basicUser(request.headers.authorization);
+		try {
+			return sandbox.user(name ?? undefined);
+		} catch (error) {
+			const message = error instanceof Error ? error.message : String(error);
+			throw new DormiceError("unauthenticated", `error looking up user '${name}': ${message}`, { cause: error });
+		}
+	}
+}

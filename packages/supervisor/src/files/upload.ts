@@ -1,0 +1,113 @@
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import { posix } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { createGunzip } from "node:zlib";
+import { DormiceError } from "@dormice/protocol";
+import { Busboy, type BusboyHeaders } from "@fastify/busboy";
+import type { Sandbox } from "../sandbox/sandbox.ts";
+import { type Metadata, metadataOf } from "./metadata.ts";
+import { type Placing, placeFile } from "./place.ts";
+
+/** One uploaded file, as `POST /files` answers it. */
+export interface Uploaded {
+	readonly path: string;
+	readonly name: string;
+	readonly type: "file";
+	readonly metadata?: Metadata;
+}
+
+export interface Upload extends Pick<Placing, "spawner" | "user"> {
+	readonly sandbox: Sandbox;
+	/** From the query; with it, the request carries one file. */
+	readonly path: string | undefined;
+}
+
+/** Stores the files of a request's body, one after the other, never holding one in memory. */
+export async function receiveUpload(request: IncomingMessage, upload: Upload): Promise<Uploaded[]> {
+	const placing: Placing = { ...upload, metadata: metadataOf(request.headers) };
+	const type = request.headers["content-type"] ?? "";
+	const body = decoded(request);
+	if (type.startsWith("multipart/form-data")) return receiveParts(body, request.headers, upload, placing);
+	if (!type.startsWith("application/octet-stream")) {
+		throw new DormiceError(
+			"invalid_argument",
+			`unsupported content type '${type}': send multipart/form-data or application/octet-stream`,
+		);
+	}
+	if (!upload.path) throw new DormiceError("invalid_argument", "the query parameter 'path' is missing");
+	const path = upload.sandbox.path(upload.path, upload.user);
+	await placeFile(path, body, placing);
+	return [uploaded(path, placing.metadata)];
+}
+
+async function receiveParts(
+	body: Readable,
+	headers: IncomingHttpHeaders,
+	upload: Upload,
+	placing: Placing,
+): Promise<Uploaded[]> {
+	const done: Uploaded[] = [];
+	const seen = new Set<string>();
+	let placed = Promise.resolve();
+	const parser = openParser(headers);
+	const store = async (part: Readable, filename: string) => {
+		if (upload.path && seen.size > 0) {
+			throw new DormiceError("invalid_argument", "with the query parameter 'path' only one file can be uploaded");
+		}
+		const path = upload.sandbox.path(upload.path || filename, upload.user);
+		if (seen.has(path)) throw new DormiceError("invalid_argument", `the path '${path}' appears twice in one request`);
+		seen.add(path);
+		await placeFile(path, part, placing);
+		done.push(uploaded(path, placing.metadata));
+	};
+	parser.on("file", (field, part, filename) => {
+		if (field !== "file") return part.resume();
+		// The parser gives the next part only when this one has been read, so they never overlap on the way in.
+		placed = placed.then(() => store(part, filename));
+		placed.catch((error) => parser.destroy(error));
+	});
+	try {
+		await pipeline(body, parser);
+	} catch (error) {
+		await placed;
+		throw error instanceof DormiceError ? error : malformed(error);
+	}
+	await placed;
+	return done;
+}
+
+function openParser(headers: IncomingHttpHeaders): InstanceType<typeof Busboy> {
+	try {
+		const limits = { fileSize: Number.POSITIVE_INFINITY, parts: 10_000 };
+		const type = headers["content-type"] ?? "";
+		return new Busboy({
+			headers: { ...headers, "content-type": type } satisfies BusboyHeaders,
+			preservePath: true,
+			limits,
+		});
+	} catch (error) {
+		throw malformed(error);
+	}
+}
+
+function malformed(error: unknown): DormiceError {
+	const message = error instanceof Error ? error.message : String(error);
+	return new DormiceError("invalid_argument", `the body cannot be read: ${message}`, { cause: error });
+}
+
+function decoded(request: IncomingMessage): Readable {
+	const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
+	if (encoding === "identity" || encoding === "") return request;
+	if (encoding !== "gzip") {
+		throw new DormiceError("invalid_argument", `unsupported content encoding '${encoding}': send gzip or identity`);
+	}
+	const plain = createGunzip();
+	pipeline(request, plain).catch((error) => plain.destroy(malformed(error)));
+	return plain;
+}
+
+function uploaded(path: string, metadata: Metadata): Uploaded {
+	const entry = { path, name: posix.basename(path), type: "file" } as const;
+	return Object.keys(metadata).length ? { ...entry, metadata } : entry;
+}

@@ -1,0 +1,126 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { DormiceError, GUEST } from "@dormice/protocol";
+import { log } from "../log.ts";
+import { allowCrossOrigin } from "./cors.ts";
+import { sendJson } from "./json.ts";
+import { refuse, tunnel } from "./tunnel.ts";
+
+export type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => void | Promise<void>;
+
+export interface Route {
+	readonly handle: Handler;
+	/** The methods it answers; without, every method. */
+	readonly methods?: readonly string[];
+	/** It needs no access token, or checks one itself. */
+	readonly open?: boolean;
+}
+
+export interface ServerOptions {
+	readonly port: number;
+	readonly hostAddress: string;
+	readonly routes: ReadonlyMap<string, Route>;
+	/** Everything that is no route: the Connect services, which answer 404 themselves. */
+	readonly fallback: Handler;
+	readonly admits: (token: string | undefined) => boolean;
+}
+
+const UNAUTHORIZED = "unauthorized access, please provide a valid access token or method signing if supported";
+/** Longer than the gateway keeps a connection for later, so that it is never we who close one it is about to use. */
+const KEEP_ALIVE_MS = 640_000;
+
+/** The one listener of the sandbox's supervisor. */
+export class HttpServer implements AsyncDisposable {
+	readonly #server: Server;
+	readonly #options: ServerOptions;
+
+	private constructor(options: ServerOptions) {
+		this.#options = options;
+		// Without limits there is no timer to enforce them: an idle supervisor wakes for nothing.
+		const limits = { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true };
+		this.#server = createServer(limits, (request, response) => void this.#answer(request, response));
+		this.#server.on("connect", (request, client, head) => {
+			if (!this.#isHost(request)) return refuse(client, "404 Not Found");
+			void tunnel(request, client, head);
+		});
+	}
+
+	static async listen(options: ServerOptions): Promise<HttpServer> {
+		const server = new HttpServer(options);
+		const { promise, resolve, reject } = Promise.withResolvers<void>();
+		server.#server.once("error", reject);
+		server.#server.listen(options.port, "0.0.0.0", resolve);
+		await promise;
+		return server;
+	}
+
+	get port(): number {
+		return (this.#server.address() as AddressInfo).port;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		this.#server.closeAllConnections();
+		await this.#server[Symbol.asyncDispose]();
+	}
+
+	async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+		try {
+			if (allowCrossOrigin(request, response)) return;
+			const url = parseUrl(request);
+			if (isHostOnly(url.pathname) && !this.#isHost(request)) return sendNotFound(response, url);
+			const route = this.#options.routes.get(url.pathname);
+			const token = request.headers["x-access-token"];
+			if (!route?.open && !this.#options.admits(typeof token === "string" ? token : undefined)) {
+				throw new DormiceError("unauthenticated", UNAUTHORIZED);
+			}
+			if (!route) {
+				if (!url.pathname.startsWith("/process.Process/") && !url.pathname.startsWith("/filesystem.Filesystem/")) {
+					return sendNotFound(response, url);
+				}
+				return await this.#options.fallback(request, response, url);
+			}
+			if (route.methods && !route.methods.includes(request.method ?? "")) return sendNotFound(response, url);
+			await route.handle(request, response, url);
+		} catch (error) {
+			fail(error, request, response);
+		}
+	}
+
+	#isHost(request: IncomingMessage): boolean {
+		return request.socket.remoteAddress === this.#options.hostAddress;
+	}
+}
+
+function parseUrl(request: IncomingMessage): URL {
+	const url = URL.parse(request.url ?? "/", "http://sandbox");
+	if (!url) throw new DormiceError("invalid_argument", "the request's URL cannot be read");
+	// The Connect adapter insists on a host; HTTP/1.0 clients send none.
+	request.headers.host ??= "sandbox";
+	return url;
+}
+
+function isHostOnly(path: string): boolean {
+	return GUEST.hostOnlyPaths.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
+}
+
+function sendNotFound(response: ServerResponse, url: URL): void {
+	sendJson(response, 404, { code: 404, message: "path not found", path: url.pathname });
+}
+
+/** A failure that can still be said is said; one in the middle of an answer can only cut it short. */
+function fail(error: unknown, request: IncomingMessage, response: ServerResponse): void {
+	const known = error instanceof DormiceError ? error : undefined;
+	const status = known?.status ?? 500;
+	if (status >= 500 && status !== 507 && !request.destroyed) {
+		log("warn", "request failed", { path: request.url?.slice(0, 200), error: String(error) });
+	}
+	if (response.headersSent) {
+		response.destroy();
+		return;
+	}
+	for (const name of response.getHeaderNames())
+		if (/^(content|vary|last|accept)/.test(name)) response.removeHeader(name);
+	// What is left of an upload is not read; the connection ends with the answer.
+	if (!request.complete) response.setHeader("Connection", "close");
+	sendJson(response, status, { code: status, message: known?.message ?? "internal error" });
+}

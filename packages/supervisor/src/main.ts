@@ -1,0 +1,13 @@
+import { readConfig } from "./config.ts";
+import { log } from "./log.ts";
+import { Spawner } from "./spawner/spawner.ts";
+import { serve } from "./supervisor.ts";
+
+/** The socket the spawner leaves us with, as `spawner/wire.h` says. */
+const SPAWNER_FD = 3;
+
+await using spawner = new Spawner({ fd: SPAWNER_FD, pid: process.ppid });
+await using server = await serve(readConfig(), spawner);
+log("info", "supervisor ready", { port: server.port });
+await spawner.closed;
+log("error", "the spawner is gone");

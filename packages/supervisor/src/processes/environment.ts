@@ -1,0 +1,20 @@
+import { DormiceError } from "@dormice/protocol";
+import type { User } from "../users/users.ts";
+
+/** Later sources win: the login's own, then the sandbox's, then the request's, then what nobody may change. */
+export function buildEnvironment(sources: {
+	path: string;
+	user: User;
+	sandbox: Readonly<Record<string, string>>;
+	request: Readonly<Record<string, string>>;
+	fixed: Readonly<Record<string, string>>;
+}): string[] {
+	const { path, user, sandbox, request, fixed } = sources;
+	const login = { PATH: path, HOME: user.home, USER: user.name, LOGNAME: user.name };
+	return Object.entries({ ...login, ...sandbox, ...request, ...fixed }).map(([name, value]) => {
+		if (name === "" || name.includes("=")) {
+			throw new DormiceError("invalid_argument", `'${name}' cannot be the name of an environment variable`);
+		}
+		return `${name}=${value}`;
+	});
+}

@@ -1,0 +1,118 @@
+import type { Socket } from "node:net";
+import type { Subscription } from "../subscription.ts";
+
+export type Channel = "stdout" | "stderr" | "pty";
+/** Our end of a pipe the process writes to. */
+export interface Source {
+	readonly channel: Channel;
+	readonly socket: Socket;
+}
+export interface Chunk {
+	readonly channel: Channel;
+	readonly bytes: Uint8Array;
+}
+
+const CHUNK_BYTES: Readonly<Record<Channel, number>> = { stdout: 32768, stderr: 32768, pty: 16384 };
+/** How long a pipe must be silent, after its process has ended, to count as empty. */
+const QUIET_MS = 100;
+/** More than a pipe and our buffers hold: whatever comes after this much was written after the process ended. */
+const LEFTOVER_BYTES = 512 * 1024;
+
+/**
+ * A process's output, given to everyone who subscribed. Without subscribers it is read and dropped; with one that is
+ * slow, nothing is read until that one has caught up, and the process waits as for any full pipe.
+ */
+export class Output {
+	readonly #sources: readonly Source[];
+	readonly #subscribers = new Set<Subscription<Chunk>>();
+	readonly #open = new Set<Socket>();
+	#drained: (() => void) | undefined;
+	#quiet: NodeJS.Timeout | undefined;
+	#leftoverBytes = 0;
+	#paused = false;
+	#flowing = false;
+
+	constructor(sources: readonly Source[]) {
+		this.#sources = sources;
+		for (const { socket } of sources) this.#open.add(socket);
+	}
+
+	get subscribers(): number {
+		return this.#subscribers.size;
+	}
+
+	subscribe(subscription: Subscription<Chunk>): void {
+		this.#subscribers.add(subscription);
+	}
+
+	unsubscribe(subscription: Subscription<Chunk>): void {
+		this.#subscribers.delete(subscription);
+		this.regulate();
+	}
+
+	/** Begins to read. What is written before waits in the pipe. */
+	flow(): void {
+		if (this.#flowing) return;
+		this.#flowing = true;
+		for (const { channel, socket } of this.#sources) {
+			socket.on("data", (bytes) => this.#deliver(channel, bytes));
+			// EIO is how a terminal says that its last program is gone; the end follows.
+			socket.on("error", () => socket.destroy());
+			socket.once("close", () => {
+				this.#open.delete(socket);
+				if (this.#open.size === 0) this.#finish();
+			});
+		}
+	}
+
+	/** Stops reading while a subscriber is full, goes on when none is. */
+	regulate(): void {
+		const full = [...this.#subscribers].some((subscription) => subscription.full);
+		if (full === this.#paused) return;
+		this.#paused = full;
+		for (const socket of this.#open) {
+			if (full) socket.pause();
+			else socket.resume();
+		}
+		this.#rearm();
+	}
+
+	/**
+	 * Called when the process has ended: resolves when all it wrote has been delivered. A background child may hold the
+	 * pipes open for ever, so silence also counts as the end. Reading goes on after that, into nothing: the child
+	 * would die of a broken pipe.
+	 */
+	drain(): Promise<void> {
+		if (this.#open.size === 0) return Promise.resolve();
+		return new Promise((resolve) => {
+			this.#drained = resolve;
+			this.#rearm();
+		});
+	}
+
+	#deliver(channel: Channel, bytes: Buffer): void {
+		for (let at = 0; at < bytes.length; at += CHUNK_BYTES[channel]) {
+			const chunk = { channel, bytes: bytes.subarray(at, at + CHUNK_BYTES[channel]) };
+			for (const subscription of this.#subscribers) subscription.push(chunk, chunk.bytes.length);
+		}
+		this.regulate();
+		if (!this.#drained) return;
+		this.#leftoverBytes += bytes.length;
+		if (this.#leftoverBytes > LEFTOVER_BYTES) this.#finish();
+		else this.#rearm();
+	}
+
+	#rearm(): void {
+		clearTimeout(this.#quiet);
+		if (this.#drained && !this.#paused) this.#quiet = setTimeout(() => this.#finish(), QUIET_MS);
+	}
+
+	#finish(): void {
+		clearTimeout(this.#quiet);
+		for (const subscription of this.#subscribers) subscription.end();
+		this.#subscribers.clear();
+		this.regulate();
+		this.#drained?.();
+		this.#drained = undefined;
+	}
+}

@@ -1,0 +1,135 @@
+import { DormiceError } from "@dormice/protocol";
+import { log } from "../log.ts";
+import type { Order, Spawned, Spawner } from "../spawner/spawner.ts";
+import { Subscription } from "../subscription.ts";
+import { type Ending, readWaitStatus } from "./ending.ts";
+import { type Chunk, Output, type Source } from "./output.ts";
+
+export interface ProcessConfig {
+	readonly cmd: string;
+	readonly args: readonly string[];
+	readonly envs: Readonly<Record<string, string>>;
+	readonly cwd: string | undefined;
+}
+
+/** How much output waits for one slow subscriber before its process has to. */
+const BACKLOG_BYTES = 1024 * 1024;
+const SIGKILL = 9;
+
+/** A process started through us. It outlives the requests that start, watch and feed it. */
+export class GuestProcess {
+	readonly pid: number;
+	readonly config: ProcessConfig;
+	readonly tag: string | undefined;
+	readonly startedAt = new Date();
+	readonly isPty: boolean;
+	/** Set once it has ended and all it wrote was delivered. */
+	ending: Ending | undefined;
+	readonly ended: Promise<Ending>;
+	readonly #spawner: Spawner;
+	readonly #spawned: Spawned;
+	readonly #output: Output;
+	readonly #overdue = new AbortController();
+	#lifetime: NodeJS.Timeout | undefined;
+
+	private constructor(spawner: Spawner, spawned: Spawned, init: ProcessInit) {
+		this.pid = spawned.pid;
+		this.config = init.config;
+		this.tag = init.tag;
+		this.isPty = init.order.pty !== undefined;
+		this.#spawner = spawner;
+		this.#spawned = spawned;
+		const sources: Source[] = [{ channel: this.isPty ? "pty" : "stdout", socket: spawned.stdout }];
+		if (spawned.stderr) sources.push({ channel: "stderr", socket: spawned.stderr });
+		this.#output = new Output(sources);
+		// A program that closes its input breaks our pipe: writers are told, the process goes on.
+		spawned.stdin?.on("error", () => spawned.stdin?.destroy());
+		this.ended = this.#watch();
+		if (init.lifetimeMs !== undefined) this.#limit(init.lifetimeMs);
+	}
+
+	/** Starts it. Its output waits until `flow`. */
+	static async start(spawner: Spawner, init: ProcessInit): Promise<GuestProcess> {
+		return new GuestProcess(spawner, await spawner.spawn(init.order), init);
+	}
+
+	get subscribers(): number {
+		return this.#output.subscribers;
+	}
+
+	/** Fires when the process has outlived its limit, with `deadline_exceeded`; the process is then being killed. */
+	get overdue(): AbortSignal {
+		return this.#overdue.signal;
+	}
+
+	/** New output from now on. */
+	subscribe(): Subscription<Chunk> {
+		const subscription = new Subscription<Chunk>(BACKLOG_BYTES, () => this.#output.regulate());
+		if (this.ending) subscription.end();
+		else this.#output.subscribe(subscription);
+		return subscription;
+	}
+
+	unsubscribe(subscription: Subscription<Chunk>): void {
+		this.#output.unsubscribe(subscription);
+	}
+
+	flow(): void {
+		this.#output.flow();
+	}
+
+	/** Resolves when the process's pipe has taken the bytes. */
+	write(channel: "stdin" | "pty", bytes: Uint8Array): Promise<void> {
+		if ((channel === "pty") !== this.isPty) {
+			const other = this.isPty ? "has a terminal, not a stdin" : "has no terminal";
+			throw new DormiceError("internal", `process ${this.pid} ${other}`);
+		}
+		const { stdin } = this.#spawned;
+		if (!stdin?.writable) throw new DormiceError("internal", `stdin of process ${this.pid} is closed`);
+		return new Promise((resolve, reject) => {
+			stdin.write(bytes, (error) => {
+				if (error) reject(new DormiceError("internal", `error writing to stdin: ${error.message}`, { cause: error }));
+				else resolve();
+			});
+		});
+	}
+
+	/** End of file for the process. Closing again changes nothing. */
+	closeStdin(): void {
+		this.#spawned.stdin?.end();
+	}
+
+	signal(signal: number): Promise<void> {
+		return this.#spawner.signal(this.pid, signal);
+	}
+
+	resize(size: { columns: number; rows: number }): Promise<void> {
+		return this.#spawner.resize(this.pid, size.columns, size.rows);
+	}
+
+	async #watch(): Promise<Ending> {
+		const ending = readWaitStatus(await this.#spawned.exited);
+		clearTimeout(this.#lifetime);
+		await this.#output.drain();
+		this.#spawned.stdin?.destroy();
+		this.ending = ending;
+		log("info", "process ended", { pid: this.pid, status: ending.status });
+		return ending;
+	}
+
+	#limit(lifetimeMs: number): void {
+		const kill = () => {
+			this.#overdue.abort(new DormiceError("deadline_exceeded", `the process ran longer than ${lifetimeMs} ms`));
+			this.signal(SIGKILL).catch((error) => log("warn", "cannot kill an overdue process", { error: String(error) }));
+		};
+		// setTimeout's own limit; nobody waits 24 days.
+		this.#lifetime = setTimeout(kill, Math.min(lifetimeMs, 2 ** 31 - 1));
+	}
+}
+
+export interface ProcessInit {
+	readonly order: Order;
+	readonly config: ProcessConfig;
+	readonly tag: string | undefined;
+	readonly lifetimeMs: number | undefined;
+}

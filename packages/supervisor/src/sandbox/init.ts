@@ -1,0 +1,60 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DormiceError } from "@dormice/protocol";
+import { type JsonObject, stringMap, text } from "../http/json.ts";
+import { bestEffort } from "../log.ts";
+import type { Spawner } from "../spawner/spawner.ts";
+import type { Sandbox } from "./sandbox.ts";
+
+/** A smaller difference than this is the request's own travelling. */
+const CLOCK_SKEW_MS = 1000;
+
+export interface InitOptions {
+	readonly sandbox: Sandbox;
+	readonly spawner: Spawner;
+	readonly runDirectory: string;
+	/** The `X-Access-Token` of the request. */
+	readonly presented: string | undefined;
+}
+
+/**
+ * `/init`: the host tells a sandbox who it is, at its start and after each wake. Once there is an access token, a later
+ * call has to know it, in its body or, to change it, in the header.
+ */
+export async function initSandbox(body: JsonObject, options: InitOptions): Promise<void> {
+	const { sandbox, spawner } = options;
+	const accessToken = text(body, "accessToken");
+	if (!sandbox.admits(options.presented) && !sandbox.admits(accessToken)) {
+		throw new DormiceError("unauthenticated", "the sandbox has another access token: present it in X-Access-Token");
+	}
+	const envVars = stringMap(body, "envVars");
+	const defaultUser = text(body, "defaultUser");
+	const defaultWorkdir = text(body, "defaultWorkdir");
+	const sandboxId = text(body, "sandboxID");
+	const templateId = text(body, "templateID");
+	const hostname = text(body, "hostname");
+	const timestamp = text(body, "timestamp");
+
+	if (accessToken) sandbox.accessToken = accessToken;
+	if (envVars) sandbox.envs = envVars;
+	if (defaultUser) sandbox.defaultUser = defaultUser;
+	if (defaultWorkdir) sandbox.defaultWorkdir = defaultWorkdir;
+	const identity = { E2B_SANDBOX: "true", E2B_SANDBOX_ID: sandboxId, E2B_TEMPLATE_ID: templateId };
+	const known = Object.entries(identity).filter((entry): entry is [string, string] => entry[1] !== undefined);
+	sandbox.fixedEnvs = { ...sandbox.fixedEnvs, ...Object.fromEntries(known) };
+
+	const work = [bestEffort("writing the identity files", writeIdentity(options.runDirectory, sandbox.fixedEnvs))];
+	if (hostname) work.push(bestEffort("setting the hostname", spawner.setHostname(hostname)));
+	const timeMs = Date.parse(timestamp ?? "");
+	// In gVisor the clock is the host's and cannot be set; a microVM that slept has lost the time.
+	if (Math.abs(timeMs - Date.now()) > CLOCK_SKEW_MS)
+		work.push(bestEffort("setting the clock", spawner.setClock(timeMs)));
+	await Promise.all(work);
+}
+
+/** Programs read these where they cannot read their environment. */
+async function writeIdentity(directory: string, envs: Readonly<Record<string, string>>): Promise<void> {
+	await mkdir(directory, { recursive: true });
+	for (const [name, value] of Object.entries(envs))
+		await writeFile(join(directory, `.${name}`), value, { mode: 0o644 });
+}

@@ -1,0 +1,103 @@
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { filesystem as filesystemWire, process as processWire } from "@dormice/protocol";
+import type { Config } from "./config.ts";
+import { filesRoutes } from "./files/routes.ts";
+import { filesystemService } from "./filesystem/service.ts";
+import { readJson, sendJson } from "./http/json.ts";
+import { HttpServer, type Route } from "./http/server.ts";
+import { Processes } from "./processes/processes.ts";
+import { processService } from "./processes/service.ts";
+import { translateErrors } from "./rpc/errors.ts";
+import { initSandbox } from "./sandbox/init.ts";
+import { Meter } from "./sandbox/metrics.ts";
+import { Sandbox } from "./sandbox/sandbox.ts";
+import type { Spawner } from "./spawner/spawner.ts";
+
+const LARGEST_MESSAGE_BYTES = 64 * 1024 * 1024;
+
+/** Serves one sandbox, until disposed. */
+export function serve(config: Config, spawner: Spawner): Promise<HttpServer> {
+	const sandbox = new Sandbox();
+	const processes = new Processes({ sandbox, spawner, path: config.path });
+	const fallback = connectNodeAdapter({
+		grpc: false,
+		grpcWeb: false,
+		interceptors: [translateErrors],
+		readMaxBytes: LARGEST_MESSAGE_BYTES,
+		// The way to the client is the host's own: compressing would only cost time.
+		compressMinBytes: LARGEST_MESSAGE_BYTES,
+		routes: (router) => {
+			router.service(processWire.Process, processService({ processes, sandbox }));
+			router.service(
+				filesystemWire.Filesystem,
+				filesystemService({ sandbox, spawner, spawnerPath: config.spawnerPath }),
+			);
+		},
+	});
+	return HttpServer.listen({
+		port: config.port,
+		hostAddress: config.hostAddress,
+		routes: routes({ config, spawner, sandbox, processes }),
+		fallback,
+		admits: (token) => sandbox.admits(token),
+	});
+}
+
+interface Parts {
+	readonly config: Config;
+	readonly spawner: Spawner;
+	readonly sandbox: Sandbox;
+	readonly processes: Processes;
+}
+
+/** The plain HTTP side of E2B's wire, and below `/dormice/` our own for the host. */
+function routes({ config, spawner, sandbox, processes }: Parts): ReadonlyMap<string, Route> {
+	const files = filesRoutes({ sandbox, spawner });
+	const meter = new Meter();
+	const get = ["GET", "HEAD"];
+	const post = ["POST"];
+	return new Map<string, Route>([
+		["/health", { open: true, methods: get, handle: (_, response) => void response.writeHead(204).end() }],
+		["/metrics", { methods: get, handle: async (_, response) => sendJson(response, 200, await meter.read()) }],
+		["/envs", { methods: get, handle: (_, response) => sendJson(response, 200, sandbox.envs) }],
+		["/files", { open: true, handle: files.files }],
+		["/files/compose", { methods: post, handle: files.compose }],
+		[
+			"/init",
+			{
+				open: true,
+				methods: post,
+				async handle(request, response) {
+					const token = request.headers["x-access-token"];
+					const presented = typeof token === "string" ? token : undefined;
+					const { runDirectory } = config;
+					await initSandbox(await readJson(request), { sandbox, spawner, runDirectory, presented });
+					response.writeHead(204).end();
+				},
+			},
+		],
+		[
+			"/dormice/sync",
+			{
+				open: true,
+				methods: post,
+				async handle(_, response) {
+					await spawner.sync();
+					response.writeHead(204).end();
+				},
+			},
+		],
+		[
+			"/dormice/activity",
+			{ open: true, methods: get, handle: (_, response) => sendJson(response, 200, activity(processes)) },
+		],
+	]);
+}
+
+function activity(processes: Processes) {
+	const running = processes.running();
+	return {
+		processes: running.map(({ pid, config, tag, startedAt }) => ({ pid, cmd: config.cmd, tag, startedAt })),
+		subscribers: running.reduce((sum, process) => sum + process.subscribers, 0),
+	};
+}
