@@ -73,10 +73,12 @@ function liveProgress(stream: NodeJS.WriteStream): Progress {
 				break;
 			case "line":
 				latest = event.text;
-				draw();
+				if (clock) draw();
+				else stream.write(`${pc.dim(event.text)}\n`);
 				break;
 			case "end": {
 				clearInterval(clock);
+				clock = undefined;
 				const mark = event.failed ? pc.red("✗") : pc.green("✓");
 				stream.write(`\r\x1b[2K${mark} ${title} ${pc.dim(seconds(performance.now() - begunAt))}\n`);
 			}

@@ -49,7 +49,9 @@ export class Lock implements AsyncDisposable {
 		return new Lock(holder);
 	}
 
+	/** Frees the lock; once is enough, and more does no harm. */
 	async [Symbol.asyncDispose](): Promise<void> {
+		if (this.#holder.exitCode !== null || this.#holder.signalCode !== null) return;
 		const ended = once(this.#holder, "exit");
 		this.#holder.ref();
 		this.#holder.stdin?.end();

@@ -1,3 +1,4 @@
+import { locate } from "../setup/programs.ts";
 import { engineService } from "./engine.ts";
 import type { PlatformPaths } from "./paths.ts";
 import { postgresService } from "./postgres.ts";
@@ -10,9 +11,10 @@ import { requireUser } from "./user.ts";
 export function platformServices(paths: PlatformPaths, settings: Settings, path: string): Service[] {
 	const user = requireUser();
 	const { DATABASE_URL, ...engineEnvironment } = settings.environment;
+	const runsc = locate("runsc", path);
 	return [
 		...(DATABASE_URL === undefined ? [postgresService(paths, user)] : []),
-		engineService(paths, user, { ...engineEnvironment, PATH: path }),
+		engineService(paths, user, { ...(runsc ? { RUNSC_PATH: runsc } : {}), ...engineEnvironment, PATH: path }),
 		serverService(paths, user, settings),
 	];
 }

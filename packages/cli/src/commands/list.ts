@@ -1,0 +1,36 @@
+import { Command, Option } from "commander";
+import type { Config } from "../config.ts";
+import { printJson, printTable } from "../output.ts";
+import type { CommonOptions } from "../program.ts";
+import { connectTo, findTarget } from "../target.ts";
+
+export function listCommand(config: Config): Command {
+	return new Command("list")
+		.summary("list the sandboxes")
+		.description("Lists the sandboxes, the newest first.")
+		.addOption(new Option("--state <state>", "only these").choices(["running", "paused"]))
+		.addHelpText("after", "\nExamples:\n  dormice list\n  dormice list --state paused --json")
+		.action(async (options: CommonOptions & { state?: "running" | "paused" }) => {
+			const { sandboxes } = connectTo(findTarget(config, options.data));
+			const found = await Array.fromAsync(sandboxes.list(options.state ? { state: [options.state] } : {}));
+			if (options.json) return printJson(found);
+			printTable(
+				["SANDBOX", "STATE", "TEMPLATE", "STARTED", "ENDS", "METADATA"],
+				found.map((sandbox) => [
+					sandbox.sandboxID,
+					sandbox.state ?? "",
+					sandbox.alias ?? sandbox.templateID,
+					shortTime(sandbox.startedAt),
+					sandbox.state === "paused" ? "-" : shortTime(sandbox.endAt),
+					Object.entries(sandbox.metadata ?? {})
+						.map(([name, value]) => `${name}=${value}`)
+						.join(" "),
+				]),
+			);
+		});
+}
+
+/** RFC 3339 without the fraction. */
+function shortTime(time: string | undefined): string {
+	return time?.replace(/\.\d+/, "") ?? "";
+}

@@ -1,0 +1,40 @@
+import { Command } from "commander";
+import { bestEffort } from "../best-effort.ts";
+import type { Config } from "../config.ts";
+import { printJson, printLine } from "../output.ts";
+import { platformPaths } from "../platform/paths.ts";
+import { platformStatus } from "../platform/status.ts";
+import type { CommonOptions } from "../program.ts";
+import { connectTo, findTarget } from "../target.ts";
+
+export function statusCommand(config: Config): Command {
+	return new Command("status")
+		.summary("what runs")
+		.description("Shows whether the platform is up, its address, its processes and how many sandboxes it has.")
+		.addHelpText(
+			"after",
+			`
+Exits with 0 also when the platform is down: look at "running" of --json.
+
+Example:
+  dormice status --json`,
+		)
+		.action(async (options: CommonOptions) => {
+			const status = await platformStatus(platformPaths(options.data ?? config.data));
+			// Needs the key, which only root can read: the rest of the status does not.
+			const sandboxes = status.running
+				? await bestEffort("count the sandboxes", countSandboxes(config, options.data))
+				: undefined;
+			if (options.json) return printJson({ ...status, ...(sandboxes ? { sandboxes } : {}) });
+			printLine(`Dormice is ${status.running ? `up: ${status.url}` : `not up (${status.health})`}`);
+			printLine(`  data       ${status.data}`);
+			for (const [name, { pid }] of Object.entries(status.processes)) printLine(`  ${name.padEnd(9)}  process ${pid}`);
+			if (sandboxes) printLine(`  sandboxes  ${sandboxes.running} running, ${sandboxes.paused} paused`);
+		});
+}
+
+async function countSandboxes(config: Config, data: string | undefined): Promise<{ running: number; paused: number }> {
+	const counts = { running: 0, paused: 0 };
+	for await (const { state } of connectTo(findTarget(config, data)).sandboxes.list()) if (state) counts[state]++;
+	return counts;
+}

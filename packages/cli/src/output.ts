@@ -1,0 +1,37 @@
+import { DormiceError } from "@dormice/protocol";
+import pc from "picocolors";
+
+export function printJson(value: unknown): void {
+	process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+export function printLine(line: string): void {
+	process.stdout.write(`${line}\n`);
+}
+
+/** Columns as wide as their widest cell. */
+export function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {
+	for (const line of tableLines(header, rows)) printLine(line);
+}
+
+export function tableLines(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+	const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+	return [header, ...rows].map((row) =>
+		row
+			.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)))
+			.join("  ")
+			.trimEnd(),
+	);
+}
+
+/** Says what went wrong, and answers the exit code for it. */
+export function report(error: unknown): number {
+	const message = error instanceof DormiceError ? error.message : unexpected(error);
+	process.stderr.write(`${pc.red("dormice:")} ${message}\n`);
+	return 1;
+}
+
+/** Not one of ours: a mistake in Dormice, for which the stack is what helps. */
+function unexpected(error: unknown): string {
+	return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

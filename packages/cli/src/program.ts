@@ -1,0 +1,88 @@
+import { Command } from "commander";
+import type { Config } from "./config.ts";
+
+type Builder = (config: Config) => Command;
+
+/**
+ * Every command, in the order of the help. Loaded when needed: most of the time of a short command would go into
+ * loading the others.
+ */
+const GROUPS: Record<string, Record<string, () => Promise<Builder>>> = {
+	"The platform:": {
+		up: async () => (await import("./commands/up.ts")).upCommand,
+		down: async () => (await import("./commands/down.ts")).downCommand,
+		status: async () => (await import("./commands/status.ts")).statusCommand,
+		env: async () => (await import("./commands/env.ts")).envCommand,
+		setup: async () => (await import("./commands/setup.ts")).setupCommand,
+		doctor: async () => (await import("./commands/doctor.ts")).doctorCommand,
+	},
+	"Sandboxes:": {
+		create: async () => (await import("./commands/create.ts")).createCommand,
+		list: async () => (await import("./commands/list.ts")).listCommand,
+		exec: async () => (await import("./commands/exec.ts")).execCommand,
+		connect: async () => (await import("./commands/connect.ts")).connectCommand,
+		pause: async () => (await import("./commands/pause.ts")).pauseCommand,
+		resume: async () => (await import("./commands/resume.ts")).resumeCommand,
+		kill: async () => (await import("./commands/kill.ts")).killCommand,
+		logs: async () => (await import("./commands/logs.ts")).logsCommand,
+	},
+	"The repository:": {
+		test: async () => (await import("./commands/test.ts")).testCommand,
+	},
+};
+
+/** Not in the help: what other commands start. */
+const HIDDEN: Record<string, () => Promise<Builder>> = {
+	keep: async () => (await import("./commands/keep.ts")).keepCommand,
+};
+
+const START_HERE = `
+Start here:
+  sudo ./dormice up --detach           a platform on this machine
+  sudo ./dormice create                a sandbox; prints its id
+  sudo ./dormice exec ID -- uname -a   a command in it
+  eval "$(sudo ./dormice env)"         what E2B clients need`;
+
+/** Errors of use look like all others. */
+const IN_OUR_NAME = {
+	outputError: (text: string, write: (text: string) => void) => write(text.replace(/^error:/, "dormice:")),
+};
+
+/** The command line that can run `args`: with the one command that they name, or with all of them. */
+export async function buildProgram(config: Config, args: readonly string[]): Promise<Command> {
+	const program = new Command("dormice")
+		.description("Computers for AI agents that sleep for free and wake when they are needed.")
+		.addHelpText("after", START_HERE)
+		.enablePositionalOptions()
+		.showHelpAfterError("(more with --help)")
+		.configureOutput(IN_OUR_NAME)
+		.exitOverride();
+	const [name = ""] = args;
+	const isNamed = [...Object.values(GROUPS), HIDDEN].some((commands) => Object.hasOwn(commands, name));
+	for (const [title, commands] of Object.entries(GROUPS)) {
+		for (const [each, load] of Object.entries(commands)) {
+			if (isNamed && each !== name) continue;
+			program.addCommand(settle((await load())(config), config).helpGroup(title));
+		}
+	}
+	for (const [each, load] of Object.entries(HIDDEN)) {
+		if (each === name) program.addCommand(settle((await load())(config), config), { hidden: true });
+	}
+	return program;
+}
+
+/** What every command has. */
+function settle(command: Command, config: Config): Command {
+	return command
+		.option("--data <dir>", `data directory of the platform (default: $DORMICE_DATA, now ${config.data})`)
+		.option("--json", "print JSON")
+		.showHelpAfterError("(more with --help)")
+		.configureOutput(IN_OUR_NAME)
+		.exitOverride();
+}
+
+/** The options that every command has. */
+export interface CommonOptions {
+	data?: string;
+	json?: boolean;
+}

@@ -1,0 +1,15 @@
+import { InvalidArgumentError } from "commander";
+
+/** Collects repeated `NAME=VALUE` options. */
+export function parseAssignment(text: string, sofar: Record<string, string> = {}): Record<string, string> {
+	const equals = text.indexOf("=");
+	if (equals < 1) throw new InvalidArgumentError("write it as NAME=VALUE");
+	return { ...sofar, [text.slice(0, equals)]: text.slice(equals + 1) };
+}
+
+/** A whole number of seconds, at least 1. */
+export function parseSeconds(text: string): number {
+	const seconds = Number(text);
+	if (/^\d+$/.test(text) && seconds > 0) return seconds;
+	throw new InvalidArgumentError("seconds are a whole number greater than 0");
+}
