@@ -14,10 +14,8 @@ export type Machine = {
 	readonly guest: string;
 	/** A file with the boot id of the guest's kernel: new on a cold boot, the same after a wake. */
 	readonly bootIdFile: string;
-	/** A file that takes what PID 1 prints. */
-	readonly log: string;
-	/** Prefix of the command that starts the driver's process: enters the cgroups before it runs. */
-	readonly enter: readonly string[];
+	/** A command that runs what follows it inside the machine's cgroups, with its output going to the machine's log. */
+	readonly launch: readonly string[];
 };
 
 /** Whether this host can run a driver, from cheap signs; `doctor` also boots a sandbox. */

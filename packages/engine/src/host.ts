@@ -13,6 +13,8 @@ import type { Records } from "./sandboxes/record.ts";
 /** What the engine has of this host: the parts that its verbs put together. */
 export type Host = {
 	readonly config: Config;
+	/** Path of the engine's C helper. */
+	readonly native: string;
 	readonly drivers: readonly Driver[];
 	readonly pool: Pool;
 	readonly rootfs: RootfsStore;

@@ -8,6 +8,7 @@ import { Generations } from "./generations/generations.ts";
 import { Guests } from "./guest.ts";
 import type { Host } from "./host.ts";
 import { log } from "./log.ts";
+import { buildNative } from "./native.ts";
 import { Slots } from "./network/slots.ts";
 import { RootfsStore } from "./rootfs/rootfs.ts";
 import { Logs } from "./sandboxes/logs.ts";
@@ -16,7 +17,8 @@ import { Records } from "./sandboxes/record.ts";
 /** Takes hold of this host. What an earlier engine left running stays as it is; what it left half-made is cleared. */
 export async function openHost(config: Config): Promise<Host> {
 	await mkdir(config.run, { recursive: true, mode: 0o711 });
-	const [{ usable, reports }, pool, cgroups] = await Promise.all([
+	const [native, { usable, reports }, pool, cgroups] = await Promise.all([
+		buildNative(config.data),
 		openDrivers(config),
 		Pool.open({ data: config.data, ownMount: config.pool, sizeGiB: config.poolGiB }),
 		Cgroups.open(config.instance),
@@ -37,6 +39,7 @@ export async function openHost(config: Config): Promise<Host> {
 	const rootfs = new RootfsStore(pool);
 	return {
 		config,
+		native,
 		drivers: usable,
 		pool,
 		cgroups,
@@ -45,7 +48,7 @@ export async function openHost(config: Config): Promise<Host> {
 		generations,
 		slots,
 		rootfs,
-		disks: new Disks(pool),
+		disks: new Disks(pool, native),
 		guests: new Guests(config.data),
 	};
 }

@@ -45,10 +45,9 @@ export class Cgroups {
 		}
 	}
 
-	/** A command prefix: what follows it is in the sandbox's cgroups from its first instruction. */
-	enter(id: string): string[] {
-		const files = this.#dirs(id).map((dir) => join(dir, "cgroup.procs"));
-		return ["sh", "-c", `for f in ${files.join(" ")}; do echo $$ > "$f" || exit 70; done; exec "$@"`, "sh"];
+	/** The files that a process writes its id into to be in the sandbox's cgroups. */
+	doors(id: string): string[] {
+		return this.#dirs(id).map((dir) => join(dir, "cgroup.procs"));
 	}
 
 	/** Every process of the sandbox stops where it is; its memory stays. Returns when all have. */

@@ -15,9 +15,12 @@ const ROOTFS = "rootfs";
  */
 export class Disks {
 	readonly #pool: Pool;
+	readonly #native: string;
 
-	constructor(pool: Pool) {
+	/** `native`: the engine's C helper. */
+	constructor(pool: Pool, native: string) {
 		this.#pool = pool;
+		this.#native = native;
 	}
 
 	path(id: string): string {
@@ -54,31 +57,31 @@ export class Disks {
 			await command("mkfs.ext4", ["-q", "-F", "-m", "0", "-J", "size=32", "-E", options, join(partial, IMAGE)]);
 			await rename(partial, blank);
 		}
-		await this.#pool.snapshot(blank, this.path(id), { readonly: false });
+		await command(this.#native, ["snapshot", blank, this.path(id)]);
 		await writeFile(join(this.path(id), ROOTFS), `${rootfsId}\n`);
 	}
 
 	/** A copy of a stored disk. */
 	async createFrom(id: string, stored: string): Promise<void> {
-		await this.#pool.snapshot(stored, this.path(id), { readonly: false });
+		await command(this.#native, ["snapshot", stored, this.path(id)]);
 	}
 
 	/** Stores the disk as it is now, read-only, at `to`. What writes to it must stand still. */
 	async store(id: string, mountPoint: string, to: string): Promise<void> {
 		await command("sync", ["-f", mountPoint], { timeoutMs: 120_000 });
-		await this.#pool.snapshot(this.path(id), to, { readonly: true });
+		await this.#pool.snapshot(this.path(id), to);
 	}
 
 	/** Mounts the disk and, over it, the root file system `lower` made writable. */
 	async mount(id: string, at: { disk: string; root: string; lower: string }): Promise<void> {
 		if (!this.exists(id)) throw new DormiceError("sandbox_not_found", `Sandbox ${id} has no disk on this host.`);
 		for (const dir of [at.disk, at.root]) await mkdir(dir, { recursive: true, mode: 0o700 });
-		await command("sh", ["-euc", MOUNT, "sh", join(this.path(id), IMAGE), at.disk, at.root, at.lower]);
+		await command(this.#native, ["mount", join(this.path(id), IMAGE), at.disk, at.root, at.lower]);
 	}
 
 	/** Undoes `mount`. Nothing to do is fine. */
 	async unmount(at: { disk: string; root: string }): Promise<void> {
-		await command("sh", ["-euc", UNMOUNT, "sh", at.root, at.disk]);
+		await command(this.#native, ["unmount", at.root, at.disk]);
 	}
 
 	async delete(id: string): Promise<void> {
@@ -90,25 +93,3 @@ export class Disks {
 		return { usedBytes: (blocks - bfree) * bsize, totalBytes: blocks * bsize };
 	}
 }
-
-/** `losetup -d` right after the mount: the loop device then goes by itself when the mount does. */
-const MOUNT = `
-device=$(losetup --find --show "$1")
-mount -t ext4 -o noatime,noinit_itable,discard "$device" "$2" || { losetup -d "$device"; exit 1; }
-losetup -d "$device"
-mkdir -p "$2/upper" "$2/work"
-mount -t overlay -o "lowerdir=$4,upperdir=$2/upper,workdir=$2/work" dormice "$3"
-`;
-
-/** What was just killed may hold the mount a moment longer. */
-const UNMOUNT = `
-for dir in "$1" "$2"; do
-	tries=0
-	while mountpoint -q "$dir"; do
-		umount "$dir" 2>/dev/null && continue
-		tries=$((tries + 1))
-		[ $tries -lt 200 ] || { umount "$dir"; exit 1; }
-		sleep 0.02
-	done
-done
-`;

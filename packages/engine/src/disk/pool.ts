@@ -33,9 +33,9 @@ export class Pool {
 		return new Pool(dir, options.ownMount === undefined);
 	}
 
-	/** A copy-on-write copy of a subvolume, at once. */
-	async snapshot(from: string, to: string, options: { readonly: boolean }): Promise<void> {
-		await command("btrfs", ["-q", "subvolume", "snapshot", ...(options.readonly ? ["-r"] : []), from, to]);
+	/** A read-only copy of a subvolume, at once: the two share their blocks until one changes. */
+	async snapshot(from: string, to: string): Promise<void> {
+		await command("btrfs", ["-q", "subvolume", "snapshot", "-r", from, to]);
 	}
 
 	async createSubvolume(path: string): Promise<void> {

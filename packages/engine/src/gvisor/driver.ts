@@ -8,12 +8,6 @@ import { call, readState } from "./control.ts";
 import { RUNSC_FLAGS } from "./flags.ts";
 import { ociSpec } from "./spec.ts";
 
-/**
- * `runsc` of mid-2024 refuses a network on kernels where `net.core.rmem_default` is per network namespace.
- * An empty /proc/sys/net in a mount namespace of its own makes it believe otherwise.
- */
-const SHIELD = 'mount -t tmpfs -o size=4k none /proc/sys/net && log=$1 && shift && exec "$@" >> "$log" 2>&1';
-
 /** gVisor: an own kernel in user space, on any Linux host. */
 export class GvisorDriver implements Driver {
 	readonly isolation = "gvisor";
@@ -64,10 +58,8 @@ export class GvisorDriver implements Driver {
 
 	async #start(machine: Machine, verb: readonly string[]): Promise<void> {
 		const runscLog = join(machine.dir, "runsc.log");
-		// PID 1 keeps the output it is started with: only a file survives a checkpoint.
-		const shield = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", SHIELD, "sh", machine.log];
 		const runsc = [this.#runsc, `--root=${runscRoot(machine)}`, `--log=${runscLog}`, ...RUNSC_FLAGS, ...verb];
-		const [file = "", ...args] = [...machine.enter, ...shield, ...runsc];
+		const [file = "", ...args] = [...machine.launch, ...runsc];
 		try {
 			await command(file, args, { timeoutMs: 60_000 });
 		} catch (cause) {

@@ -43,6 +43,14 @@ export class Slots {
 		return slotOf(this.#options.slotNet, n);
 	}
 
+	/**
+	 * Resets every connection between the host and the slot's guest, so that the guest's programs see it at once:
+	 * one that is stored open leaves Node spinning on a dead descriptor after a restore.
+	 */
+	async cut(n: number): Promise<void> {
+		await bestEffort("reset connections", command("ss", ["-K", "dst", this.find(n).address]));
+	}
+
 	/** Removes the slot and gives its number back. Nothing to do is fine. */
 	async release(n: number): Promise<void> {
 		await destroySlot(n);

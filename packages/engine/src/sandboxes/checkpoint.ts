@@ -24,6 +24,7 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 	// Written before it is done: an engine that starts anew then knows that it may stand still.
 	await host.records.write({ ...record, phase: "paused" });
 	try {
+		await host.slots.cut(record.slot);
 		await driver.pause(machine);
 		return await host.generations.write(options.generationId, async (dir) => {
 			if (options.memory) await driver.checkpoint(machine, join(dir, "memory"));

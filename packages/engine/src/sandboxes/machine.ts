@@ -20,7 +20,6 @@ export function machineOf(host: Host, record: SandboxRecord): Machine {
 		limits: record.limits,
 		guest: host.guests.path(record.guestId),
 		bootIdFile: join(dir, "boot_id"),
-		log: host.logs.path(record.id),
-		enter: host.cgroups.enter(record.id),
+		launch: [host.native, "launch", host.logs.path(record.id), ...host.cgroups.doors(record.id), "--"],
 	};
 }
