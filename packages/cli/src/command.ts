@@ -44,7 +44,9 @@ export async function run(command: readonly string[], options: CommandOptions = 
 	child.stdin?.end(options.input);
 	const failure = await ended;
 	if (failure !== undefined) {
-		throw new DormiceError("command_failed", [`${command.join(" ").slice(0, 200)}: ${failure}`, ...last].join("\n  "));
+		// A script among the words would hide what matters.
+		const words = command.filter((word) => !word.includes("\n")).join(" ");
+		throw new DormiceError("command_failed", [`${words.slice(0, 300)}: ${failure}`, ...last].join("\n  "));
 	}
 	return output.join("\n");
 }

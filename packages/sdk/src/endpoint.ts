@@ -69,13 +69,24 @@ export async function refusal(response: Response, what: string): Promise<Dormice
 	);
 }
 
+/** What a bare status means, for answers of proxies and other servers that give no reason. */
+const REASON_OF_STATUS: Record<number, Reason> = {
+	400: "invalid_argument",
+	401: "unauthenticated",
+	403: "permission_denied",
+	404: "sandbox_not_found",
+	409: "state_conflict",
+	501: "not_implemented",
+	503: "capacity_unavailable",
+	504: "deadline_exceeded",
+	507: "disk_full",
+};
+
 function reasonOf(given: unknown, status: number, body: Record<string, unknown>): Reason {
 	if (typeof given === "string" && given in REASONS) return given as Reason;
 	// The gateway's word for a sandbox that is gone or paused.
 	if (status === 502 && "sandboxId" in body) return "sandbox_not_found";
-	if (status === 404) return "sandbox_not_found";
-	const nearest = Object.entries(REASONS).find(([, travels]) => travels.status === status);
-	return nearest ? (nearest[0] as Reason) : "internal";
+	return REASON_OF_STATUS[status] ?? "internal";
 }
 
 function parseObject(text: string): Record<string, unknown> {

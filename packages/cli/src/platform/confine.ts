@@ -17,6 +17,7 @@ export interface Confinement {
  * which also means that no mount of a sandbox is held busy from here.
  */
 const ENTER = `set -e
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
 root=$1 uid=$2 gid=$3
 shift 3
 mount -t tmpfs -o mode=0755,size=64m tmpfs "$root"

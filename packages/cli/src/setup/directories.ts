@@ -1,5 +1,5 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync, statSync, symlinkSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { PlatformPaths } from "../platform/paths.ts";
 import { requireUser } from "../platform/user.ts";
 import type { SetupStep } from "./step.ts";
@@ -35,6 +35,7 @@ function wanted(paths: PlatformPaths): Directory[] {
 		{ path: paths.logs, mode: 0o750, uid: 0, gid },
 		// What the engine makes here belongs to the server's group.
 		{ path: paths.sandboxLogs, mode: 0o2750, uid: 0, gid },
+		{ path: dirname(paths.run), mode: 0o755, uid: 0, gid: 0 },
 		{ path: paths.run, mode: 0o755, uid: 0, gid: 0 },
 		{ path: paths.emptyRoot, mode: 0o755, uid: 0, gid: 0 },
 		{ path: paths.postgresSocket, mode: 0o700, uid, gid },
