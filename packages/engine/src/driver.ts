@@ -14,6 +14,8 @@ export type Machine = {
 	readonly guest: string;
 	/** A file with the boot id of the guest's kernel: new on a cold boot, the same after a wake. */
 	readonly bootIdFile: string;
+	/** Its cgroup, relative to each controller's mount. */
+	readonly cgroup: string;
 	/** A command that runs what follows it inside the machine's cgroups, with its output going to the machine's log. */
 	readonly launch: readonly string[];
 };

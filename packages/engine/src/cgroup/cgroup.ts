@@ -45,6 +45,11 @@ export class Cgroups {
 		}
 	}
 
+	/** Relative to each controller's mount. */
+	path(id: string): string {
+		return `/${this.#parent}/${id}`;
+	}
+
 	/** The files that a process writes its id into to be in the sandbox's cgroups. */
 	doors(id: string): string[] {
 		return this.#dirs(id).map((dir) => join(dir, "cgroup.procs"));
@@ -81,7 +86,7 @@ export class Cgroups {
 				throw new DormiceError("deadline_exceeded", `Processes of ${id} do not end: ${pids.join(", ")}`);
 			await sleep(waitMs);
 		}
-		for (const dir of this.#dirs(id)) await removeWhenEmpty(dir, deadline);
+		for (const dir of [...this.#dirs(id), ...this.#otherDirs(id)]) await removeWhenEmpty(dir, deadline);
 	}
 
 	/** Ids that have a cgroup. */
@@ -92,7 +97,7 @@ export class Cgroups {
 
 	/** Removes the parent; right only when no sandbox is left. */
 	async close(): Promise<void> {
-		for (const dir of this.#parents()) await removeWhenEmpty(dir, Date.now() + 1_000);
+		for (const dir of [...this.#parents(), ...this.#otherDirs("")]) await removeWhenEmpty(dir, Date.now() + 1_000);
 	}
 
 	/** CPU time and memory in use, of the guest and its kernel together. */
@@ -129,6 +134,10 @@ export class Cgroups {
 	#dir(controller: Controller, id: string): string {
 		const { hierarchy } = this;
 		return join(hierarchy.version === "v2" ? hierarchy.mount : hierarchy.mounts[controller], this.#parent, id);
+	}
+
+	#otherDirs(id: string): string[] {
+		return this.hierarchy.version === "v1" ? this.hierarchy.others.map((mount) => join(mount, this.#parent, id)) : [];
 	}
 
 	#parents(): string[] {

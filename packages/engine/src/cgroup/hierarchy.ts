@@ -10,11 +10,15 @@ export const CONTROLLERS = ["memory", "cpu", "cpuacct", "pids", "freezer"] as co
 export type Controller = (typeof CONTROLLERS)[number];
 
 /** The controllers' mount points: one for all in v2, one each in v1. */
-export type Hierarchy = { version: "v2"; mount: string } | { version: "v1"; mounts: Record<Controller, string> };
+export type Hierarchy =
+	| { version: "v2"; mount: string }
+	// `others`: controllers we do not use, where what we start may make directories all the same.
+	| { version: "v1"; mounts: Record<Controller, string>; others: string[] };
 
 /** Finds the hierarchy that has the controllers, in the text of /proc/mounts and of the v2 root's cgroup.controllers. */
 export function chooseHierarchy(mounts: string, v2Controllers: (mount: string) => string): Hierarchy | undefined {
 	const v1: Record<string, string> = {};
+	const v1Mounts = new Set<string>();
 	for (const line of mounts.split("\n")) {
 		const [, mount, type, options] = line.split(" ");
 		if (!mount || !type || !options) continue;
@@ -22,11 +26,15 @@ export function chooseHierarchy(mounts: string, v2Controllers: (mount: string) =
 			const has = v2Controllers(mount).split(/\s+/);
 			if (["memory", "cpu", "pids"].every((name) => has.includes(name))) return { version: "v2", mount };
 		}
-		if (type === "cgroup") for (const name of options.split(",")) v1[name] ??= mount;
+		if (type !== "cgroup") continue;
+		v1Mounts.add(mount);
+		for (const name of options.split(",")) v1[name] ??= mount;
 	}
 	const { memory, cpu, cpuacct, pids, freezer } = v1;
 	if (!memory || !cpu || !cpuacct || !pids || !freezer) return undefined;
-	return { version: "v1", mounts: { memory, cpu, cpuacct, pids, freezer } };
+	const mountsUsed = { memory, cpu, cpuacct, pids, freezer };
+	for (const mount of Object.values(mountsUsed)) v1Mounts.delete(mount);
+	return { version: "v1", mounts: mountsUsed, others: [...v1Mounts] };
 }
 
 export async function findHierarchy(): Promise<Hierarchy | undefined> {

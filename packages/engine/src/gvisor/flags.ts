@@ -2,8 +2,8 @@
 export const RUNSC_FLAGS = [
 	// What the guest fsyncs reaches the disk, and file data stays out of the memory image.
 	"--overlay2=none",
-	// The engine puts the process into its cgroups before it runs.
-	"--ignore-cgroups",
+	// The guest is told as many CPUs as its cgroup lets it use.
+	"--cpu-num-from-quota",
 	"--network=sandbox",
 	"--platform=systrap",
 	"--host-uds=none",

@@ -36,6 +36,8 @@ export function ociSpec(machine: Machine) {
 			bind(machine.bootIdFile, "/proc/sys/kernel/random/boot_id"),
 		],
 		linux: {
+			// Made and limited by the engine; gVisor reads from it how much memory to tell the guest.
+			cgroupsPath: machine.cgroup,
 			namespaces: [
 				{ type: "pid" },
 				{ type: "ipc" },
@@ -43,10 +45,6 @@ export function ociSpec(machine: Machine) {
 				{ type: "mount" },
 				{ type: "network", path: machine.netns },
 			],
-			resources: {
-				memory: { limit: machine.limits.memoryMiB * 1024 * 1024 },
-				cpu: { quota: machine.limits.cpuCount * 100_000, period: 100_000 },
-			},
 		},
 	};
 }

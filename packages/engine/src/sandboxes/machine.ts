@@ -20,6 +20,7 @@ export function machineOf(host: Host, record: SandboxRecord): Machine {
 		limits: record.limits,
 		guest: host.guests.path(record.guestId),
 		bootIdFile: join(dir, "boot_id"),
+		cgroup: host.cgroups.path(record.id),
 		launch: [host.native, "launch", host.logs.path(record.id), ...host.cgroups.doors(record.id), "--"],
 	};
 }
