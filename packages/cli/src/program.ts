@@ -8,6 +8,9 @@ type Builder = (config: Config) => Command;
  * loading the others.
  */
 const GROUPS: Record<string, Record<string, () => Promise<Builder>>> = {
+	"Start here:": {
+		demo: async () => (await import("./commands/demo.ts")).demoCommand,
+	},
 	"The platform:": {
 		up: async () => (await import("./commands/up.ts")).upCommand,
 		down: async () => (await import("./commands/down.ts")).downCommand,
@@ -27,6 +30,7 @@ const GROUPS: Record<string, Record<string, () => Promise<Builder>>> = {
 		logs: async () => (await import("./commands/logs.ts")).logsCommand,
 	},
 	"The repository:": {
+		bench: async () => (await import("./commands/bench.ts")).benchCommand,
 		test: async () => (await import("./commands/test.ts")).testCommand,
 	},
 };

@@ -1,0 +1,111 @@
+import { Agent } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Sandbox } from "e2b";
+import { engineClient } from "../platform/engine.ts";
+import type { PlatformPaths } from "../platform/paths.ts";
+import type { Target } from "../target.ts";
+import { PORT, SERVER } from "./guest.ts";
+import { firstAnswer, request } from "./http.ts";
+import type { PlainRunsc } from "./plain-runsc.ts";
+import { Series } from "./series.ts";
+
+/** Which row each is to be compared with. */
+export const BASELINES = {
+	create_first_exec: "runsc_run",
+	http_running: "http_direct",
+	resume_api: "runsc_restore",
+	resume_http: "runsc_restore",
+} as const;
+
+export interface BenchOptions {
+	/** How often the slow things are done; the fast ones are done more often. */
+	rounds: number;
+	onLine: (line: string) => void;
+}
+
+/** Measures everything, each row and its baseline in the same run, with the unmodified `e2b` client. */
+export async function bench(
+	target: Target,
+	paths: PlatformPaths,
+	plain: PlainRunsc,
+	{ rounds, onLine }: BenchOptions,
+): Promise<Series> {
+	const series = new Series();
+	const client = { apiKey: target.apiKey, apiUrl: target.apiUrl, sandboxUrl: target.sandboxUrl };
+	onLine("create, first command; and plain runsc");
+	for (let i = 0; i < rounds; i++) {
+		await series.time("runsc_run", () => plain.runOnce());
+		await measureCreate(series, client);
+	}
+	const lifecycle = { onTimeout: "pause", autoResume: true } as const;
+	const sandbox = await Sandbox.create("base", { ...client, lifecycle, timeoutMs: 3_600_000 });
+	try {
+		onLine("commands");
+		for (let i = 0; i < rounds * 3; i++) await series.time("exec_true", () => sandbox.commands.run("true"));
+		onLine("files");
+		await measureFiles(series, sandbox, "1mib", 1 << 20, rounds);
+		await measureFiles(series, sandbox, "100mib", 100 << 20, Math.max(2, Math.floor(rounds / 5)));
+		onLine("requests to a running sandbox");
+		await sandbox.commands.run(`node -e '${SERVER}'`, { background: true, timeoutMs: 0 });
+		await measureRequests(series, sandbox, target, paths, rounds * 25);
+		onLine("pause and resume; and plain runsc");
+		await plain.checkpoint();
+		for (let i = 0; i < rounds; i++) {
+			await measureSleep(series, sandbox.sandboxId, target, client);
+			series.add("runsc_restore", await plain.restoreOnce());
+		}
+	} finally {
+		await sandbox.kill();
+	}
+	return series;
+}
+
+type Client = { apiKey: string; apiUrl: string; sandboxUrl: string };
+
+async function measureCreate(series: Series, client: Client): Promise<void> {
+	const startedMs = performance.now();
+	const sandbox = await series.time("create", () => Sandbox.create("base", client));
+	await series.time("first_exec", () => sandbox.commands.run("true"));
+	series.add("create_first_exec", performance.now() - startedMs);
+	await sandbox.kill();
+}
+
+async function measureFiles(series: Series, sandbox: Sandbox, label: string, bytes: number, n: number): Promise<void> {
+	const content = new Blob([crypto.getRandomValues(new Uint8Array(1 << 16))]);
+	const blob = new Blob(Array.from({ length: bytes / content.size }, () => content));
+	const path = `/home/user/bench-${label}`;
+	for (let i = 0; i < n; i++) {
+		await series.time(`file_up_${label}`, () => sandbox.files.write(path, blob));
+		await series.time(`file_down_${label}`, () => sandbox.files.read(path, { format: "bytes" }));
+	}
+	await sandbox.files.remove(path);
+}
+
+async function measureRequests(series: Series, sandbox: Sandbox, target: Target, paths: PlatformPaths, n: number) {
+	const { sandboxes } = await engineClient(paths).list({});
+	const address = sandboxes.find((one) => one.sandboxId === sandbox.sandboxId)?.address ?? "";
+	const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+	const direct = { host: address, port: PORT, agent };
+	const through = { ...gateway(target, sandbox.sandboxId), agent };
+	await firstAnswer(direct);
+	for (let i = 0; i < n; i++) {
+		await series.time("http_direct", () => request(direct));
+		await series.time("http_running", () => request(through));
+	}
+	agent.destroy();
+}
+
+async function measureSleep(series: Series, id: string, target: Target, client: Client): Promise<void> {
+	await series.time("pause", () => Sandbox.pause(id, client));
+	await series.time("resume_http", () => request(gateway(target, id)));
+	await sleep(50);
+	await series.time("pause", () => Sandbox.pause(id, client));
+	await series.time("resume_api", () => Sandbox.connect(id, client));
+	await request(gateway(target, id));
+}
+
+function gateway(target: Target, sandboxId: string) {
+	const { hostname, port } = new URL(target.sandboxUrl);
+	const headers = { "E2b-Sandbox-Id": sandboxId, "E2b-Sandbox-Port": String(PORT) };
+	return { host: hostname, port: Number(port), headers };
+}

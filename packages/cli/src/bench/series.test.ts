@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { quantile, Series } from "./series.ts";
+
+const rows: [number[], number, number][] = [
+	[[5], 0.5, 5],
+	[[4, 1, 3, 2], 0.5, 2],
+	[[3, 1, 2], 0.5, 2],
+	[Array.from({ length: 100 }, (_, i) => i + 1), 0.99, 99],
+	[[1, 2, 3], 0.99, 3],
+];
+
+for (const [values, q, expected] of rows) {
+	test(`quantile ${q} of ${values.length} values`, () => assert.equal(quantile(values, q), expected));
+}
+
+test("a ratio is against the median of the baseline, and absent where the baseline was not measured", () => {
+	const series = new Series();
+	for (const ms of [10, 20, 30]) series.add("slow", ms);
+	for (const ms of [4, 5, 6]) series.add("fast", ms);
+	const [slow, fast] = series.results({ slow: "fast", fast: "absent" });
+	assert.equal(slow?.ratio, 4);
+	assert.equal(fast?.ratio, undefined);
+});

@@ -1,0 +1,51 @@
+/** One row of a benchmark: what was measured, how often, and how long it took. */
+export interface Result {
+	name: string;
+	n: number;
+	p50Ms: number;
+	p99Ms: number;
+	/** The row this one is to be compared with, measured in the same run. */
+	baseline?: string;
+	/** Its own median against the baseline's. */
+	ratio?: number;
+}
+
+/** Collects times by name. */
+export class Series {
+	readonly #times = new Map<string, number[]>();
+
+	add(name: string, tookMs: number): void {
+		const times = this.#times.get(name);
+		if (times) times.push(tookMs);
+		else this.#times.set(name, [tookMs]);
+	}
+
+	/** Does the work once and adds what it took. */
+	async time<T>(name: string, work: () => Promise<T>): Promise<T> {
+		const startedMs = performance.now();
+		const result = await work();
+		this.add(name, performance.now() - startedMs);
+		return result;
+	}
+
+	results(baselines: Readonly<Record<string, string>>): Result[] {
+		return [...this.#times].map(([name, times]) => {
+			const row: Result = { name, n: times.length, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) };
+			const baseline = baselines[name];
+			const other = baseline === undefined ? undefined : this.#times.get(baseline);
+			if (baseline === undefined || other === undefined) return row;
+			return { ...row, baseline, ratio: round(row.p50Ms / quantile(other, 0.5)) };
+		});
+	}
+}
+
+/** The smallest of the values that at least the share `q` of all does not exceed. */
+export function quantile(values: readonly number[], q: number): number {
+	const sorted = values.toSorted((a, b) => a - b);
+	const at = Math.min(sorted.length - 1, Math.max(0, Math.ceil(q * sorted.length) - 1));
+	return round(sorted[at] ?? 0);
+}
+
+function round(value: number): number {
+	return Math.round(value * 1000) / 1000;
+}

@@ -1,0 +1,84 @@
+import { mkdtempSync } from "node:fs";
+import { availableParallelism, cpus, totalmem } from "node:os";
+import { Command, InvalidArgumentError } from "commander";
+import type { Result } from "../bench/series.ts";
+import { bestEffort } from "../best-effort.ts";
+import { run } from "../command.ts";
+import type { Config } from "../config.ts";
+import { printJson, printLine } from "../output.ts";
+import { platformPaths } from "../platform/paths.ts";
+import { withPlatform } from "../platform/with-platform.ts";
+import type { CommonOptions } from "../program.ts";
+import { showProgress, step } from "../progress.ts";
+import { requireRoot } from "../setup/root.ts";
+import { findTarget } from "../target.ts";
+
+interface BenchOptions extends CommonOptions {
+	rounds: number;
+}
+
+export function benchCommand(config: Config): Command {
+	return new Command("bench")
+		.summary("measure creating, commands, files, requests, sleep and waking")
+		.description(
+			"Measures with the unmodified `e2b` client and prints medians and 99th percentiles, beside plain `runsc` and\n" +
+				"direct requests taken in the same run. It judges nothing: read the ratios.",
+		)
+		.option("--rounds <n>", "how often the slow things are done", parseRounds, 20)
+		.addHelpText(
+			"after",
+			`
+Without --data it starts a platform of its own in a temporary directory and removes it afterwards.
+
+Example:
+  sudo dormice bench --data /var/lib/dormice --json > bench.json`,
+		)
+		.action((options: BenchOptions) => measure(config, options));
+}
+
+async function measure(config: Config, options: BenchOptions): Promise<void> {
+	requireRoot("`dormice bench`", "it starts sandboxes and plain runsc");
+	const data = options.data ?? mkdtempSync("/var/tmp/dormice-bench-");
+	const paths = platformPaths(data);
+	const progress = showProgress();
+	try {
+		await withPlatform(paths, config, progress, async () => {
+			const { BASELINES, bench } = await import("../bench/bench.ts");
+			const { PlainRunsc } = await import("../bench/plain-runsc.ts");
+			const runsc = config.passedOn.RUNSC_PATH ?? "runsc";
+			await using plain = await PlainRunsc.open(data, mkdtempSync("/var/tmp/dormice-runsc-"), runsc);
+			const series = await step(progress, "Measure", (onLine) =>
+				bench(findTarget(config, data), paths, plain, { rounds: options.rounds, onLine }),
+			);
+			const results = series.results(BASELINES);
+			if (options.json) printJson({ machine: machine(), results });
+			else printTable(results);
+		});
+	} finally {
+		if (options.data === undefined) {
+			await bestEffort("remove the temporary data", run(["rm", "-rf", "--one-file-system", paths.data, paths.run]));
+		}
+	}
+}
+
+function machine() {
+	return { cpu: cpus()[0]?.model ?? "", cores: availableParallelism(), memoryMiB: Math.round(totalmem() / 2 ** 20) };
+}
+
+function printTable(results: readonly Result[]): void {
+	printLine(`${"".padEnd(20)} ${"n".padStart(5)} ${"p50 ms".padStart(10)} ${"p99 ms".padStart(10)}`);
+	for (const { name, n, p50Ms, p99Ms, baseline, ratio } of results) {
+		const compared = ratio === undefined ? "" : `  ${ratio.toFixed(2)} × ${baseline}`;
+		printLine(`${name.padEnd(20)} ${String(n).padStart(5)} ${cell(p50Ms)} ${cell(p99Ms)}${compared}`);
+	}
+}
+
+function cell(ms: number): string {
+	return ms.toFixed(ms < 10 ? 2 : 1).padStart(10);
+}
+
+function parseRounds(value: string): number {
+	const rounds = Number(value);
+	if (Number.isInteger(rounds) && rounds >= 1 && rounds <= 1000) return rounds;
+	throw new InvalidArgumentError("rounds is a number from 1 to 1000");
+}

@@ -1,0 +1,25 @@
+/** A small project: a server that counts requests in memory only, and a ticker that counts tenths of seconds. */
+export const PROJECT = [
+	{
+		path: "/home/user/project/server.mjs",
+		data: `import { createServer } from "node:http";
+let count = 0;
+createServer((request, response) => response.end(String(++count))).listen(3000, () => console.log("listening"));
+`,
+	},
+	{
+		path: "/home/user/project/ticker.py",
+		data: `import time
+n = 0
+while True:
+    n += 1
+    with open("/tmp/ticks", "w") as f:
+        f.write(str(n))
+    time.sleep(0.1)
+`,
+	},
+	{ path: "/home/user/project/README.md", data: "# A project of an agent\n" },
+];
+
+/** Where the project's server listens. */
+export const PORT = 3000;
