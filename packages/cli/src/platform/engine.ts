@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { type Client, createClient } from "@connectrpc/connect";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { type DormiceError, engine, fromConnectError } from "@dormice/protocol";
 import { NODE, type PlatformPaths, REPOSITORY } from "./paths.ts";
@@ -23,7 +24,6 @@ export function engineError(error: unknown): DormiceError {
 }
 
 export function engineService(paths: PlatformPaths, user: UserIds, environment: Record<string, string>): Service {
-	const client = engineClient(paths);
 	return {
 		name: "engine",
 		title: "Start the engine",
@@ -37,16 +37,13 @@ export function engineService(paths: PlatformPaths, user: UserIds, environment: 
 		},
 		stopSignal: "SIGTERM",
 		stopGraceMs: 20_000,
-		isReady: async () => {
-			if (!existsSync(paths.engineSocket)) return false;
-			return client.listRootfs({}, { timeoutMs: 5_000 }).then(
-				() => true,
-				() => false,
-			);
-		},
+		readiness: async () => ((await answers(paths)) ? "ready" : "starting"),
 		beforeStop: () => releaseSandboxes(paths),
 	};
 }
+
+/** How often a build is begun again when the engine went away in the middle of it. */
+const BUILD_ATTEMPTS = 3;
 
 /** Builds the root file system of the base template, if it is not there yet; `onLine` hears of its progress. */
 export async function buildBase(
@@ -54,13 +51,38 @@ export async function buildBase(
 	onLine: (line: string) => void,
 	signal: AbortSignal,
 ): Promise<void> {
-	try {
-		for await (const { line } of engineClient(paths).buildRootfs({ name: "base" }, { signal })) {
-			if (line !== "") onLine(line);
+	for (let attempt = 1; ; attempt++) {
+		try {
+			for await (const { line } of engineClient(paths).buildRootfs({ name: "base" }, { signal })) {
+				if (line !== "") onLine(line);
+			}
+			return;
+		} catch (error) {
+			signal.throwIfAborted();
+			if (!isLost(error) || attempt === BUILD_ATTEMPTS) throw engineError(error);
+			onLine("the engine went away; beginning again with the next one");
+			await waitForEngine(paths, signal);
 		}
-	} catch (error) {
-		throw engineError(error);
 	}
+}
+
+/** Whether an error says that the connection ended rather than that the engine refused. */
+function isLost(error: unknown): boolean {
+	return [Code.Unavailable, Code.Aborted, Code.Unknown].includes(ConnectError.from(error).code);
+}
+
+async function waitForEngine(paths: PlatformPaths, signal: AbortSignal): Promise<void> {
+	while (!(await answers(paths))) await sleep(100, undefined, { signal });
+}
+
+async function answers(paths: PlatformPaths): Promise<boolean> {
+	if (!existsSync(paths.engineSocket)) return false;
+	return engineClient(paths)
+		.listRootfs({}, { timeoutMs: 5_000 })
+		.then(
+			() => true,
+			() => false,
+		);
 }
 
 /**

@@ -37,7 +37,7 @@ function standIn(paths: PlatformPaths, name: string): Service {
 		env: { PATH: "/usr/bin:/bin" },
 		stopSignal: "SIGTERM",
 		stopGraceMs: 2_000,
-		isReady: async () => existsSync(pidFile),
+		readiness: async () => (existsSync(pidFile) ? "ready" : "starting"),
 	};
 }
 
@@ -119,7 +119,11 @@ test("a service that died holding something is started once more to give it back
 
 test("a service that cannot start is given up, with its log named", async () => {
 	const paths = newPaths("broken");
-	const broken: Service = { ...standIn(paths, "a"), command: ["sh", "-c", "exit 3"], isReady: async () => false };
+	const broken: Service = {
+		...standIn(paths, "a"),
+		command: ["sh", "-c", "exit 3"],
+		readiness: async () => "starting",
+	};
 	await using keeper = await open(paths, [broken]);
 	await assert.rejects(
 		keeper.start(() => undefined),
@@ -134,7 +138,7 @@ async function leaveBehind(paths: PlatformPaths): Promise<void> {
 		import { existsSync } from "node:fs";
 		import { Keeper } from ${JSON.stringify(join(import.meta.dirname, "keeper.ts"))};
 		const service = ${JSON.stringify(service)};
-		service.isReady = async () => existsSync(${JSON.stringify(join(paths.data, "a.up"))});
+		service.readiness = async () => existsSync(${JSON.stringify(join(paths.data, "a.up"))}) ? "ready" : "starting";
 		const keeper = await Keeper.tryOpen(${JSON.stringify(paths)}, [service], () => undefined);
 		await keeper.start(() => undefined);
 		console.log("up");`;

@@ -63,9 +63,9 @@ export class Keeper implements AsyncDisposable {
 		for (const supervised of this.#services) {
 			const { title, beforeStart } = supervised.service;
 			await beforeStart?.(progress, signal);
-			await step(progress, title, async () => {
+			await step(progress, title, async (line) => {
 				supervised.start();
-				await supervised.ready(READY_DEADLINE_MS);
+				await supervised.ready(READY_DEADLINE_MS, line);
 			});
 			signal.throwIfAborted();
 		}
@@ -107,7 +107,7 @@ export class Keeper implements AsyncDisposable {
 		const { name, beforeStop } = supervised.service;
 		if (!beforeStop || !existsSync(recordPath(this.#paths, name))) return;
 		supervised.start();
-		await supervised.ready(CLEANUP_DEADLINE_MS);
+		await supervised.ready(CLEANUP_DEADLINE_MS, () => undefined);
 		await beforeStop();
 	}
 }

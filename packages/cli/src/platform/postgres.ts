@@ -79,11 +79,11 @@ export function postgresService(paths: PlatformPaths, user: UserIds): Service {
 		// "Fast": ends sessions and writes everything out. SIGTERM would wait for the clients to leave.
 		stopSignal: "SIGINT",
 		stopGraceMs: 20_000,
-		isReady: async () => isPostmasterReady(join(paths.postgres, "postmaster.pid")),
+		readiness: async () => postmasterState(join(paths.postgres, "postmaster.pid")),
 	};
 }
 
 /** The last line of postmaster.pid is its state; pg_ctl waits in the same way. */
-function isPostmasterReady(path: string): boolean {
-	return existsSync(path) && readFileSync(path, "utf8").split("\n")[7]?.trim() === "ready";
+function postmasterState(path: string): string {
+	return existsSync(path) ? readFileSync(path, "utf8").split("\n")[7]?.trim() || "starting" : "starting";
 }

@@ -35,7 +35,7 @@ export function serverService(paths: PlatformPaths, user: UserIds, settings: Set
 		},
 		stopSignal: "SIGTERM",
 		stopGraceMs: 15_000,
-		isReady: async () => (await health(url)) === "ready",
+		readiness: () => health(url),
 		beforeStart: (progress, signal) => step(progress, "Base template", (line) => buildBase(paths, line, signal)),
 	};
 }
@@ -47,7 +47,7 @@ export async function health(url: string): Promise<string> {
 		const body = await response.text();
 		return response.status === 204 ? "ready" : messageOf(body);
 	} catch {
-		return "nothing answers";
+		return "starting";
 	}
 }
 

@@ -11,8 +11,8 @@ export interface Service {
 	stopSignal: NodeJS.Signals;
 	/** How long it may take to end by itself. */
 	stopGraceMs: number;
-	/** Answers when the service can be used; called again and again until then. */
-	isReady(): Promise<boolean>;
+	/** `ready` when the service can be used, else what is missing, in words. Called again and again until then. */
+	readiness(): Promise<string>;
 	/** What must be there before it is started. */
 	beforeStart?(progress: Progress, signal: AbortSignal): Promise<void>;
 	/** Gives back what it holds, while it still runs. */

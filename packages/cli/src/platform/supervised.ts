@@ -47,17 +47,26 @@ export class Supervised {
 		this.#running ??= this.#keepAlive();
 	}
 
-	/** Answers when the service can be used. Throws when it keeps failing, with where to read why. */
-	async ready(deadlineMs: number): Promise<void> {
+	/**
+	 * Answers when the service can be used; `onWait` hears what it waits for.
+	 * Throws when it keeps failing, with where to read why.
+	 */
+	async ready(deadlineMs: number, onWait: (missing: string) => void): Promise<void> {
+		const { name } = this.service;
 		const deadline = performance.now() + deadlineMs;
-		for (let pauseMs = 5; !(await this.service.isReady()); pauseMs = Math.min(pauseMs * 1.5, 200)) {
-			const { name } = this.service;
+		let last = "";
+		for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 1.5, 500)) {
+			const missing = await this.service.readiness();
+			if (missing === "ready") return;
+			if (missing !== last) onWait(missing);
+			last = missing;
 			if (this.#failures >= 5) {
 				throw new DormiceError("command_failed", `The ${name} ends again and again; read ${this.#options.log}`);
 			}
 			if (performance.now() > deadline) {
 				const seconds = Math.round(deadlineMs / 1000);
-				throw new DormiceError("deadline_exceeded", `No ${name} after ${seconds} s; read ${this.#options.log}`);
+				const text = `The ${name} is not ready after ${seconds} s (${missing}); read ${this.#options.log}`;
+				throw new DormiceError("deadline_exceeded", text);
 			}
 			await sleep(pauseMs, undefined, { signal: this.#stopping.signal });
 		}
