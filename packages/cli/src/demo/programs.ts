@@ -9,12 +9,13 @@ createServer((request, response) => response.end(String(++count))).listen(3000, 
 	},
 	{
 		path: "/home/user/project/ticker.py",
-		data: `import time
+		data: `import os, time
 n = 0
 while True:
     n += 1
-    with open("/tmp/ticks", "w") as f:
+    with open("/tmp/ticks.new", "w") as f:
         f.write(str(n))
+    os.replace("/tmp/ticks.new", "/tmp/ticks")
     time.sleep(0.1)
 `,
 	},
