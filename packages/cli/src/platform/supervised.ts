@@ -54,7 +54,7 @@ export class Supervised {
 	async ready(deadlineMs: number, onWait: (missing: string) => void): Promise<void> {
 		const { name } = this.service;
 		const deadline = performance.now() + deadlineMs;
-		let last = "";
+		let last = "starting";
 		for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 1.5, 500)) {
 			const missing = await this.service.readiness();
 			if (missing === "ready") return;
