@@ -1,0 +1,52 @@
+import { DormiceError, type Reason } from "@dormice/protocol";
+import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
+import type { Logger } from "../log.ts";
+
+/** What every answer that is not 2xx carries. */
+interface ErrorBody {
+	/** The HTTP status again: clients look here. */
+	code: number;
+	message: string;
+	reason: Reason;
+	/** With a 5xx: find it in the server's log. */
+	requestId?: string;
+}
+
+/** Their messages were written for the operator, not for whoever calls. */
+const PRIVATE: readonly Reason[] = ["internal", "command_failed"];
+
+/** Turns whatever a handler threw into an answer, and logs what was not the caller's doing. */
+export function answerError(log: Logger) {
+	return (error: FastifyError | DormiceError | Error, request: FastifyRequest, reply: FastifyReply): void => {
+		const known = toDormiceError(error);
+		const { reason, status } = known;
+		const body: ErrorBody = { code: status, message: known.message, reason };
+		if (status >= 500) {
+			body.requestId = request.id;
+			const details = { err: error, requestId: request.id, method: request.method, url: request.url };
+			if (PRIVATE.includes(reason)) {
+				body.message = `Internal error. The server's log has it under request ${request.id}.`;
+				log.error(details, "a request failed");
+			} else log.warn(details, "a request could not be served");
+		}
+		if (status === 503) reply.header("retry-after", "2");
+		void reply.code(status).send(body);
+	};
+}
+
+export function answerUnknownRoute(request: FastifyRequest, reply: FastifyReply): void {
+	const message = `There is no ${request.method} ${request.url.split("?", 1)[0]}: see /openapi.json`;
+	const body: ErrorBody = { code: 404, message, reason: "route_not_found" };
+	void reply.code(404).send(body);
+}
+
+function toDormiceError(error: FastifyError | DormiceError | Error): DormiceError {
+	if (error instanceof DormiceError) return error;
+	// Fastify's own: a body that is no JSON, or too long.
+	if ("statusCode" in error && error.statusCode !== undefined && error.statusCode < 500) {
+		return new DormiceError("invalid_argument", error.message, { cause: error });
+	}
+	if (error instanceof SyntaxError)
+		return new DormiceError("invalid_argument", `The body is no JSON: ${error.message}`);
+	return new DormiceError("internal", error.message, { cause: error });
+}

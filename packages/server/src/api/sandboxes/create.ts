@@ -1,0 +1,71 @@
+import { DormiceError } from "@dormice/protocol";
+import type { Static } from "typebox";
+import { createSandbox } from "../../sandboxes/create.ts";
+import { checkNetwork } from "../../sandboxes/network.ts";
+import type { App } from "../app.ts";
+import type { Platform } from "../platform.ts";
+import { toSandbox } from "./answers.ts";
+import { CreateBody, tags } from "./schemas.ts";
+import { checkTimeout } from "./timeout.ts";
+
+interface Version {
+	url: string;
+	timeoutSeconds: number;
+	/** Whether a client may do without an access token. */
+	mayBeOpen: boolean;
+}
+
+const VERSIONS: readonly Version[] = [
+	{ url: "/sandboxes", timeoutSeconds: 15, mayBeOpen: true },
+	{ url: "/v2/sandboxes", timeoutSeconds: 300, mayBeOpen: false },
+];
+
+/** Makes a sandbox; answers when it answers. */
+export function createRoutes(app: App, platform: Platform): void {
+	for (const { url, timeoutSeconds, mayBeOpen } of VERSIONS) {
+		app.post(url, { schema: { tags, body: CreateBody } }, async ({ body, team }, reply) => {
+			const secure = body.secure === true || !mayBeOpen;
+			check(body, secure);
+			const resident = await createSandbox(platform.host, {
+				teamId: team.id,
+				template: platform.templates.resolve(body.templateID),
+				timeoutSeconds: checkTimeout(platform.host.config, body.timeout ?? timeoutSeconds, 1),
+				autoPause: body.autoPause ?? false,
+				autoPauseMemory: body.autoPauseMemory ?? true,
+				autoResume: body.autoResume?.enabled ?? false,
+				secure,
+				allowInternetAccess: body.allow_internet_access,
+				network: body.network ?? {},
+				metadata: body.metadata ?? {},
+				envVars: body.envVars ?? {},
+			});
+			return reply.code(201).send(toSandbox(resident.record, platform));
+		});
+	}
+}
+
+/** What one field says about another. */
+function check(body: Static<typeof CreateBody>, secure: boolean): void {
+	if (body.autoPauseMemory === false && body.autoPause !== true) {
+		refuse("autoPauseMemory: false needs autoPause: true, since only a pause keeps anything");
+	}
+	if (body.autoPauseMemory === false && body.autoResume?.enabled === true) {
+		refuse("autoPauseMemory: false cannot go with autoResume: a cold boot needs an explicit connect");
+	}
+	if (body.network?.allowPublicTraffic === false && !secure) {
+		refuse("network.allowPublicTraffic: false needs secure: true");
+	}
+	checkNetwork(body.network ?? {});
+	const mounts = body.volumeMounts ?? [];
+	if (mounts.length > 0) {
+		const lines = mounts.map((_, i) => `volume mount #${i}: this platform has no volumes yet`);
+		refuse(["invalid mounts:", ...lines].join("\n"));
+	}
+	for (const name of Object.keys(body.envVars ?? {})) {
+		if (name === "" || /[=\0]/.test(name)) refuse(`envVars: '${name}' cannot be the name of a variable`);
+	}
+}
+
+function refuse(message: string): never {
+	throw new DormiceError("invalid_argument", message);
+}

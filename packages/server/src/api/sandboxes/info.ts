@@ -1,0 +1,10 @@
+import type { App } from "../app.ts";
+import type { Platform } from "../platform.ts";
+import { toDetail } from "./answers.ts";
+import { SandboxParams, tags } from "./schemas.ts";
+
+export function infoRoutes(app: App, platform: Platform): void {
+	app.get("/sandboxes/:sandboxID", { schema: { tags, params: SandboxParams } }, async ({ params, team }) =>
+		toDetail(platform.host.table.owned(params.sandboxID, team.id).record, platform),
+	);
+}

@@ -1,0 +1,58 @@
+import { Type } from "typebox";
+
+export const tags = ["sandboxes"];
+
+/** `/sandboxes/:sandboxID/…` */
+export const SandboxParams = Type.Object({ sandboxID: Type.String() });
+
+/** Seconds. An int32, as on E2B's wire. */
+export const Seconds = Type.Integer({ minimum: -(2 ** 31), maximum: 2 ** 31 - 1 });
+
+const Strings = Type.Array(Type.String(), { maxItems: 1024 });
+export const StringMap = Type.Record(Type.String(), Type.String());
+
+const egress = {
+	allowOut: Type.Optional(Strings),
+	denyOut: Type.Optional(Strings),
+	egressProxy: Type.Optional(
+		Type.Union([
+			Type.Object({
+				address: Type.String(),
+				username: Type.Optional(Type.String()),
+				password: Type.Optional(Type.String()),
+			}),
+			Type.Null(),
+		]),
+	),
+	rules: Type.Optional(
+		Type.Record(
+			Type.String(),
+			Type.Array(Type.Object({ transform: Type.Optional(Type.Object({ headers: Type.Optional(StringMap) })) })),
+		),
+	),
+};
+
+export const EgressBody = Type.Object({ ...egress, allow_internet_access: Type.Optional(Type.Boolean()) });
+
+const NetworkBody = Type.Object({
+	...egress,
+	allowPublicTraffic: Type.Optional(Type.Boolean()),
+	maskRequestHost: Type.Optional(Type.String()),
+	httpsPorts: Type.Optional(Type.Array(Type.Integer())),
+});
+
+/** What a client may say when it makes a sandbox. */
+export const CreateBody = Type.Object({
+	templateID: Type.String({ minLength: 1, maxLength: 256 }),
+	timeout: Type.Optional(Seconds),
+	autoPause: Type.Optional(Type.Boolean()),
+	autoPauseMemory: Type.Optional(Type.Boolean()),
+	autoResume: Type.Optional(Type.Object({ enabled: Type.Optional(Type.Boolean()) })),
+	secure: Type.Optional(Type.Boolean()),
+	allow_internet_access: Type.Optional(Type.Boolean()),
+	network: Type.Optional(NetworkBody),
+	metadata: Type.Optional(StringMap),
+	envVars: Type.Optional(StringMap),
+	mcp: Type.Optional(Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()])),
+	volumeMounts: Type.Optional(Type.Array(Type.Object({ name: Type.String(), path: Type.String() }))),
+});

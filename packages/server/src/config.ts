@@ -1,0 +1,84 @@
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { DormiceError } from "@dormice/protocol";
+
+/** What a sandbox may use of the host. */
+export interface Limits {
+	cpuCount: number;
+	memoryMib: number;
+	diskMib: number;
+	pids: number;
+}
+
+/** Everything the server can be told, resolved. */
+export interface Config {
+	/** The platform's data directory; the sandboxes' logs are below it. */
+	dataDir: string;
+	/** Where the one listener binds. Port 0 takes a free one. */
+	host: string;
+	port: number;
+	/** The domain, with its port if it has one, below which sandboxes have host names: `3000-<id>.<domain>`. */
+	domain: string | undefined;
+	engineSocket: string;
+	/** How many sandboxes may be started from disk at the same time. */
+	concurrentStarts: number;
+	/** The longest timeout a client may ask for. */
+	maxTimeoutSeconds: number;
+	/** What sandboxes of a template get unless the template says otherwise. */
+	limits: Limits;
+	logLevel: string;
+}
+
+/** Apart from the rest, so that printing a configuration cannot print these. */
+export interface Secrets {
+	databaseUrl: string;
+	/** A key that must work; only its hash is stored. */
+	apiKey: string | undefined;
+}
+
+function text(env: NodeJS.ProcessEnv, name: string): string | undefined {
+	const value = env[name];
+	return value === undefined || value === "" ? undefined : value;
+}
+
+function required(env: NodeJS.ProcessEnv, name: string, meaning: string): string {
+	const value = text(env, name);
+	if (value === undefined) throw new DormiceError("invalid_argument", `Set ${name}: ${meaning}.`);
+	return value;
+}
+
+function integer(env: NodeJS.ProcessEnv, name: string, fallback: number, min: number, max: number): number {
+	const value = text(env, name);
+	if (value === undefined) return fallback;
+	const number = Number(value);
+	if (!Number.isInteger(number) || number < min || number > max) {
+		throw new DormiceError("invalid_argument", `${name} must be an integer from ${min} to ${max}, not '${value}'.`);
+	}
+	return number;
+}
+
+/** Reads the environment. Throws `invalid_argument` naming the variable that is wrong. */
+export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Config; secrets: Secrets } {
+	const dataDir = required(env, "DORMICE_DATA", "the platform's data directory");
+	const config: Config = {
+		dataDir,
+		host: text(env, "DORMICE_LISTEN") ?? "127.0.0.1",
+		port: integer(env, "DORMICE_PORT", 3999, 0, 65535),
+		domain: text(env, "DORMICE_DOMAIN")?.toLowerCase(),
+		engineSocket: text(env, "DORMICE_ENGINE_SOCKET") ?? join(dataDir, "run", "engine.sock"),
+		concurrentStarts: integer(env, "DORMICE_CONCURRENT_STARTS", availableParallelism(), 1, 1024),
+		maxTimeoutSeconds: integer(env, "DORMICE_MAX_TIMEOUT_HOURS", 24, 1, 24 * 365) * 3600,
+		limits: Object.freeze({
+			cpuCount: integer(env, "DORMICE_SANDBOX_CPUS", 2, 1, 1024),
+			memoryMib: integer(env, "DORMICE_SANDBOX_MEMORY_MIB", 1024, 64, 1 << 20),
+			diskMib: integer(env, "DORMICE_SANDBOX_DISK_MIB", 10240, 64, 1 << 24),
+			pids: integer(env, "DORMICE_SANDBOX_PIDS", 4096, 16, 1 << 22),
+		}),
+		logLevel: text(env, "DORMICE_LOG_LEVEL") ?? "info",
+	};
+	const secrets: Secrets = {
+		databaseUrl: required(env, "DATABASE_URL", "the PostgreSQL to use, as postgres://user@host/database"),
+		apiKey: text(env, "DORMICE_API_KEY"),
+	};
+	return { config: Object.freeze(config), secrets: Object.freeze(secrets) };
+}

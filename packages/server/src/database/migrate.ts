@@ -1,0 +1,13 @@
+import { Migrator } from "kysely";
+import { type Database, fromDatabaseError } from "./database.ts";
+import * as first from "./migrations/0001-first.ts";
+
+/** In the order of their names. A migration that has shipped is never edited. */
+const MIGRATIONS = { "0001-first": first };
+
+/** Brings the schema up to date. Kysely holds an advisory lock meanwhile, so servers that start together take turns. */
+export async function migrate(db: Database): Promise<void> {
+	const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
+	const { error } = await migrator.migrateToLatest();
+	if (error !== undefined) throw fromDatabaseError(error, "bringing the schema up to date");
+}

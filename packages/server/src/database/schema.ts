@@ -1,0 +1,126 @@
+import type { SandboxState } from "@dormice/protocol";
+import type { ColumnType, Generated, Insertable, JSONColumnType, Selectable, Updateable } from "kysely";
+import type { Network } from "../sandboxes/network.ts";
+
+/** Columns that may be empty are `null` here, as SQL has it: rows are the one place where Dormice says null. */
+export interface Schema {
+	teams: TeamsTable;
+	apiKeys: ApiKeysTable;
+	templates: TemplatesTable;
+	generations: GenerationsTable;
+	sandboxes: SandboxesTable;
+	events: EventsTable;
+	metrics: MetricsTable;
+}
+
+interface TeamsTable {
+	id: Generated<string>;
+	name: string;
+	createdAt: Generated<Date>;
+}
+
+interface ApiKeysTable {
+	id: Generated<string>;
+	teamId: string;
+	name: string;
+	/** SHA-256 of the key: keys are random, so a plain hash is as good as a slow one and costs nothing per request. */
+	hash: Buffer;
+	createdAt: Generated<Date>;
+}
+
+interface TemplatesTable {
+	id: string;
+	/** The name clients use: `base`. */
+	alias: string;
+	rootfsId: string;
+	/** What sandboxes of this template start from; null until it was booted once. */
+	generationId: string | null;
+	cpuCount: number;
+	memoryMib: number;
+	diskMib: number;
+	pids: number;
+	spawnCount: Generated<number>;
+	lastSpawnedAt: Date | null;
+	createdAt: Generated<Date>;
+	updatedAt: Generated<Date>;
+}
+
+interface GenerationsTable {
+	id: string;
+	/** Exactly one of these two owns it. */
+	sandboxId: string | null;
+	templateId: string | null;
+	parentId: string | null;
+	rootfsId: string;
+	memory: boolean;
+	isolation: string;
+	engineVersion: string;
+	guestId: string;
+	memoryBytes: number;
+	reason: string;
+	createdAt: ColumnType<Date, Date | string, never>;
+}
+
+interface SandboxesTable {
+	id: string;
+	teamId: string;
+	templateId: string;
+	state: SandboxState;
+	/** Grows by one with every move: a writer that lost the row finds out by it. */
+	epoch: number;
+	/** When a transitional state is overdue. */
+	transitionDeadline: Date | null;
+	/** Waking from its own disk after a crash: a second failure must keep that disk. */
+	recovering: boolean;
+	generationId: string | null;
+	/** Whether the generation has a memory image; null with it. */
+	generationMemory: boolean | null;
+	isolation: string;
+	startedAt: Date;
+	endAt: Date;
+	timeoutSeconds: number;
+	autoPause: boolean;
+	autoPauseMemory: boolean;
+	autoResume: boolean;
+	accessToken: string | null;
+	trafficToken: string | null;
+	allowInternetAccess: boolean | null;
+	network: JSONColumnType<Network>;
+	metadata: JSONColumnType<Record<string, string>>;
+	envVars: JSONColumnType<Record<string, string>>;
+	cpuCount: number;
+	memoryMib: number;
+	diskMib: number;
+	pids: number;
+	createdAt: Generated<Date>;
+}
+
+interface EventsTable {
+	id: Generated<number>;
+	sandboxId: string;
+	at: ColumnType<Date, Date, never>;
+	kind: string;
+	/** Who or what caused it: `api`, `timeout`, `request`, `crash`. */
+	reason: string;
+	durationMs: number | null;
+	detail: JSONColumnType<Record<string, string>>;
+}
+
+interface MetricsTable {
+	sandboxId: string;
+	at: Date;
+	cpuCount: number;
+	cpuUsedPct: number;
+	memUsedBytes: number;
+	memTotalBytes: number;
+	memCacheBytes: number;
+	diskUsedBytes: number;
+	diskTotalBytes: number;
+}
+
+export type Sandbox = Selectable<SandboxesTable>;
+export type NewSandbox = Insertable<SandboxesTable>;
+export type SandboxChange = Updateable<SandboxesTable>;
+export type Template = Selectable<TemplatesTable>;
+export type Metric = Selectable<MetricsTable>;
+export type EventRow = Selectable<EventsTable>;

@@ -1,0 +1,148 @@
+import { type Client, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { DormiceError, fromConnectError, engine as wire } from "@dormice/protocol";
+import type { BootSource, Engine, Generation, HostReport, HostSandbox, Stats } from "./engine.ts";
+
+/** How long each kind of verb may take before the engine counts as gone. */
+const DEADLINE_MS = { question: 10_000, start: 60_000, checkpoint: 600_000, destroy: 60_000 } as const;
+
+const STATES = ["running", "frozen", "paused", "stopped"] as const;
+
+/** The engine behind a UNIX socket. The only file that sees the wire's types. */
+export function connectEngine(socketPath: string): Engine {
+	const transport = createConnectTransport({
+		httpVersion: "1.1",
+		baseUrl: "http://engine",
+		nodeOptions: { socketPath },
+	});
+	const client: Client<typeof wire.Engine> = createClient(wire.Engine, transport);
+
+	return {
+		probe: async () => report(await call("probe", client.probe({}, { timeoutMs: DEADLINE_MS.question }))),
+		listRootfs: async () => {
+			const { rootfs } = await call("listRootfs", client.listRootfs({}, { timeoutMs: DEADLINE_MS.question }));
+			return rootfs.map(({ rootfsId, name }) => ({ id: rootfsId, name }));
+		},
+		boot: async (sandboxId, limits, source) => {
+			const request = { sandboxId, limits: { ...limits }, source: bootSource(source) };
+			return started((await call("boot", client.boot(request, { timeoutMs: DEADLINE_MS.start }))).sandbox);
+		},
+		restore: async (sandboxId, limits, generationId) => {
+			const request = { sandboxId, limits: { ...limits }, generationId };
+			return started((await call("restore", client.restore(request, { timeoutMs: DEADLINE_MS.start }))).sandbox);
+		},
+		checkpoint: async (sandboxId, options) => {
+			const request = { sandboxId, ...options };
+			const { generation } = await call(
+				"checkpoint",
+				client.checkpoint(request, { timeoutMs: DEADLINE_MS.checkpoint }),
+			);
+			if (generation === undefined) throw new DormiceError("internal", "The engine answered without a generation.");
+			return fromGeneration(generation);
+		},
+		resume: async (sandboxId) => {
+			await call("resume", client.resume({ sandboxId }, { timeoutMs: DEADLINE_MS.start }));
+		},
+		thaw: async (sandboxId) => {
+			await call("thaw", client.thaw({ sandboxId }, { timeoutMs: DEADLINE_MS.question }));
+		},
+		destroy: (sandboxId, { keepDisk = false } = {}) =>
+			gone(
+				"sandbox_not_found",
+				call("destroy", client.destroy({ sandboxId, keepDisk }, { timeoutMs: DEADLINE_MS.destroy })),
+			),
+		list: async () => {
+			const { sandboxes } = await call("list", client.list({}, { timeoutMs: DEADLINE_MS.question }));
+			return sandboxes.map(fromSandbox);
+		},
+		stats: async (sandboxId) =>
+			stats(await call("stats", client.stats({ sandboxId }, { timeoutMs: DEADLINE_MS.question }))),
+		listGenerations: async () => {
+			const { generations } = await call(
+				"listGenerations",
+				client.listGenerations({}, { timeoutMs: DEADLINE_MS.question }),
+			);
+			return generations.map(fromGeneration);
+		},
+		deleteGeneration: (generationId) =>
+			gone(
+				"generation_not_found",
+				call("deleteGeneration", client.deleteGeneration({ generationId }, { timeoutMs: DEADLINE_MS.destroy })),
+			),
+	};
+}
+
+async function call<T>(verb: string, answer: Promise<T>): Promise<T> {
+	try {
+		return await answer;
+	} catch (error) {
+		const ours = fromConnectError(error, "engine_unavailable");
+		if (ours.reason !== "engine_unavailable") throw ours;
+		throw new DormiceError("engine_unavailable", `The engine did not answer '${verb}': is it running?`, {
+			cause: error,
+		});
+	}
+}
+
+/** For verbs that make something not be: that it is not there already is the end they want. */
+async function gone(missing: "sandbox_not_found" | "generation_not_found", work: Promise<unknown>): Promise<void> {
+	try {
+		await work;
+	} catch (error) {
+		if (!(error instanceof DormiceError) || error.reason !== missing) throw error;
+	}
+}
+
+function bootSource(source: BootSource) {
+	if ("rootfsId" in source) return { case: "rootfsId", value: source.rootfsId } as const;
+	if ("generationId" in source) return { case: "generationId", value: source.generationId } as const;
+	return { case: "ownDisk", value: true } as const;
+}
+
+function started(sandbox: wire.Sandbox | undefined): HostSandbox {
+	if (sandbox === undefined || sandbox.address === "") {
+		throw new DormiceError("internal", "The engine started a sandbox and did not say where it is.");
+	}
+	return fromSandbox(sandbox);
+}
+
+function fromSandbox(sandbox: wire.Sandbox): HostSandbox {
+	const state = STATES.find((known) => known === sandbox.state);
+	if (state === undefined) {
+		throw new DormiceError("internal", `The engine has a sandbox in the unknown state '${sandbox.state}'.`);
+	}
+	const { sandboxId: id, isolation, address, guestId } = sandbox;
+	return { id, state, isolation, address, guestId };
+}
+
+function fromGeneration(generation: wire.Generation): Generation {
+	const { generationId, parentId, rootfsId, memory, isolation, engineVersion, guestId } = generation;
+	return {
+		id: generationId,
+		parentId: parentId === "" ? undefined : parentId,
+		rootfsId,
+		memory,
+		isolation,
+		engineVersion,
+		guestId,
+		memoryBytes: Number(generation.memoryBytes),
+		createdAt: generation.createdAt,
+		reason: generation.reason,
+	};
+}
+
+function report(answer: wire.ProbeResponse): HostReport {
+	const driver = answer.drivers.find(({ isolation, usable }) => usable && isolation === answer.isolation);
+	const reason = answer.drivers.map(({ isolation, reason }) => `${isolation}: ${reason}`).join("; ");
+	return { isolation: answer.isolation, engineVersion: driver?.version ?? "", guestId: answer.guestId, reason };
+}
+
+function stats(answer: wire.StatsResponse): Stats {
+	return {
+		cpuUsageUs: Number(answer.cpuUsageUs),
+		memoryBytes: Number(answer.memoryBytes),
+		memoryCacheBytes: Number(answer.memoryCacheBytes),
+		diskUsedBytes: Number(answer.diskUsedBytes),
+		diskTotalBytes: Number(answer.diskTotalBytes),
+	};
+}

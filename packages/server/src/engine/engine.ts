@@ -1,0 +1,67 @@
+import type { Limits } from "../config.ts";
+
+/** A sandbox as its host has it. */
+export interface HostSandbox {
+	id: string;
+	/** `paused` is a checkpoint's doing, `frozen` a doze's; of a `stopped` one only the disk is there. */
+	state: "running" | "frozen" | "paused" | "stopped";
+	isolation: string;
+	/** Where its ports are reached; empty when stopped. */
+	address: string;
+	guestId: string;
+}
+
+/** The manifest of a stored state. */
+export interface Generation {
+	id: string;
+	parentId: string | undefined;
+	rootfsId: string;
+	memory: boolean;
+	isolation: string;
+	engineVersion: string;
+	guestId: string;
+	memoryBytes: number;
+	createdAt: string;
+	reason: string;
+}
+
+/** What this host gives new sandboxes. */
+export interface HostReport {
+	/** Empty when no driver is usable. */
+	isolation: string;
+	engineVersion: string;
+	guestId: string;
+	/** Why not, in the drivers' words, when nothing is usable. */
+	reason: string;
+}
+
+export interface Stats {
+	cpuUsageUs: number;
+	memoryBytes: number;
+	memoryCacheBytes: number;
+	diskUsedBytes: number;
+	diskTotalBytes: number;
+}
+
+export type BootSource = { rootfsId: string } | { generationId: string } | { ownDisk: true };
+
+/** The engine's verbs as the server uses them. Errors are `DormiceError`s; one that is not there is `engine_unavailable`. */
+export interface Engine {
+	probe(): Promise<HostReport>;
+	listRootfs(): Promise<{ id: string; name: string }[]>;
+	boot(id: string, limits: Limits, source: BootSource): Promise<HostSandbox>;
+	restore(id: string, limits: Limits, generationId: string): Promise<HostSandbox>;
+	checkpoint(
+		id: string,
+		options: { generationId: string; memory: boolean; parentId?: string; reason: string },
+	): Promise<Generation>;
+	resume(id: string): Promise<void>;
+	thaw(id: string): Promise<void>;
+	/** A sandbox that is not there is no error: it is destroyed. */
+	destroy(id: string, options?: { keepDisk?: boolean }): Promise<void>;
+	list(): Promise<HostSandbox[]>;
+	stats(id: string): Promise<Stats>;
+	listGenerations(): Promise<Generation[]>;
+	/** A generation that is not there is no error. */
+	deleteGeneration(id: string): Promise<void>;
+}

@@ -1,0 +1,44 @@
+import type { Logger } from "pino";
+import type { Queries } from "../database/database.ts";
+import { bestEffort } from "../log.ts";
+
+/** What can happen to a sandbox. */
+export type EventKind =
+	| "created"
+	| "paused"
+	| "pause_failed"
+	| "woken"
+	| "wake_failed"
+	| "crashed"
+	| "recovered"
+	| "recovery_failed"
+	| "killed";
+
+export interface NewEvent {
+	kind: EventKind;
+	/** Who or what caused it. */
+	reason: "api" | "timeout" | "request" | "crash";
+	durationMs?: number;
+	detail?: Record<string, string>;
+}
+
+/** Writes an event. Inside a move's transaction, so that a change and its record are one. */
+export async function record(queries: Queries, sandboxId: string, event: NewEvent): Promise<void> {
+	const { kind, reason, durationMs, detail = {} } = event;
+	await queries
+		.insertInto("events")
+		.values({
+			sandboxId,
+			at: new Date(),
+			kind,
+			reason,
+			durationMs: durationMs === undefined ? null : Math.round(durationMs),
+			detail: JSON.stringify(detail),
+		})
+		.execute();
+}
+
+/** An event about something that changed nothing: worth telling, not worth failing for. */
+export async function tell(queries: Queries, log: Logger, sandboxId: string, event: NewEvent): Promise<void> {
+	await bestEffort(log, `recording ${event.kind} of ${sandboxId}`, record(queries, sandboxId, event));
+}

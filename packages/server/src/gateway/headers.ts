@@ -1,0 +1,91 @@
+/** Header lines as node has them: name, value, name, value, in the order and spelling of the wire. */
+export type RawHeaders = readonly string[];
+
+/** Belong to one connection and not to the message. `transfer-encoding` is made anew from how the body travels. */
+const HOP_BY_HOP = new Set([
+	"connection",
+	"keep-alive",
+	"proxy-connection",
+	"proxy-authenticate",
+	"proxy-authorization",
+	"te",
+	"transfer-encoding",
+	"upgrade",
+]);
+
+/** Must arrive whatever the `Connection` header says of them: they frame and address the message. */
+const NEVER_DROPPED = new Set(["content-length", "host", "cookie", "authorization"]);
+
+export interface Forwarding {
+	/** Who asked us, an IP address. */
+	from: string;
+	/** The `Host` it asked for. */
+	host: string;
+	/** What the application sees as `Host` instead. */
+	maskedHost: string | undefined;
+	/** The body comes in chunks of unknown total length. */
+	chunked: boolean;
+	/** The protocol to switch to, for an upgrade. */
+	upgrade?: string | undefined;
+}
+
+/** The headers of a client's request → those of ours to the sandbox. */
+export function requestHeaders(raw: RawHeaders, { from, host, maskedHost, chunked, upgrade }: Forwarding): string[] {
+	const dropped = hopByHop(raw);
+	const headers: string[] = [];
+	let forwardedFor = from;
+	let proto = "http";
+	for (const [name, value] of pairs(raw)) {
+		const key = name.toLowerCase();
+		if (key === "x-forwarded-for") forwardedFor = `${value}, ${from}`;
+		else if (key === "x-forwarded-proto") proto = value;
+		else if (key === "x-forwarded-host") continue;
+		else if (key === "host") headers.push(name, maskedHost ?? value);
+		// Trailers are passed on, so the wish for them is too.
+		else if (key === "te" && /\btrailers\b/i.test(value)) headers.push(name, "trailers");
+		else if (!dropped.has(key)) headers.push(name, value);
+	}
+	headers.push("X-Forwarded-For", forwardedFor, "X-Forwarded-Host", host, "X-Forwarded-Proto", proto);
+	if (chunked) headers.push("Transfer-Encoding", "chunked");
+	if (upgrade === undefined) headers.push("Connection", "keep-alive");
+	else headers.push("Connection", "Upgrade", "Upgrade", upgrade);
+	return headers;
+}
+
+/** The headers of the sandbox's answer → those of ours to the client. */
+export function responseHeaders(raw: RawHeaders): string[] {
+	const dropped = hopByHop(raw);
+	const headers: string[] = [];
+	for (const [name, value] of pairs(raw)) if (!dropped.has(name.toLowerCase())) headers.push(name, value);
+	return headers;
+}
+
+/** Raw trailers as `addTrailers` takes them. */
+export function trailerPairs(raw: RawHeaders): [string, string][] {
+	return [...pairs(raw)];
+}
+
+/** A head as it is written by hand when a connection is no longer HTTP's. */
+export function rawHead(statusLine: string, headers: RawHeaders): string {
+	let head = `HTTP/1.1 ${statusLine}\r\n`;
+	for (const [name, value] of pairs(headers)) head += `${name}: ${value}\r\n`;
+	return `${head}\r\n`;
+}
+
+function* pairs(raw: RawHeaders): Generator<[string, string]> {
+	for (let i = 0; i + 1 < raw.length; i += 2) yield [raw[i] ?? "", raw[i + 1] ?? ""];
+}
+
+function hopByHop(raw: RawHeaders): ReadonlySet<string> {
+	let named: Set<string> | undefined;
+	for (const [name, value] of pairs(raw)) {
+		if (name.toLowerCase() !== "connection") continue;
+		for (const token of value.toLowerCase().split(",")) {
+			const own = token.trim();
+			if (own === "" || HOP_BY_HOP.has(own) || NEVER_DROPPED.has(own)) continue;
+			named ??= new Set(HOP_BY_HOP);
+			named.add(own);
+		}
+	}
+	return named ?? HOP_BY_HOP;
+}

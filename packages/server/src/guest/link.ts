@@ -1,0 +1,119 @@
+import { Agent, type ClientRequestArgs } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { connect as connectTls } from "node:tls";
+import { DormiceError } from "@dormice/protocol";
+import { type Dialed, dial } from "./dial.ts";
+
+export interface LinkOptions {
+	/** The host's address for the sandbox's ports. */
+	address: string;
+	/** Ports that speak TLS inside; their certificates are the sandbox's own affair. */
+	httpsPorts?: readonly number[] | undefined;
+	/** The sandbox was started just now: its servers may still be on their way to listen. */
+	fresh: boolean;
+}
+
+/** How long after a start a closed port may still open. */
+const SETTLING_MS = 1_000;
+const IDLE_CONNECTIONS = 32;
+
+/**
+ * Everything the host has open to one sandbox while its processes run. A checkpoint must find no TCP connection from
+ * outside, so all of them are opened here, and closing the link resets them at once.
+ */
+export class Link implements Disposable {
+	readonly address: string;
+	/** Reuses connections; a request made with it goes to the sandbox, whatever host it names. */
+	readonly agent: Agent;
+	readonly #httpsPorts: readonly number[];
+	readonly #settledAtMs: number;
+	readonly #sockets = new Set<Socket>();
+	readonly #onClose = new Set<() => void>();
+	#closed = false;
+
+	constructor({ address, httpsPorts = [], fresh }: LinkOptions) {
+		this.address = address;
+		this.#httpsPorts = httpsPorts;
+		this.#settledAtMs = fresh ? performance.now() + SETTLING_MS : 0;
+		this.agent = new LinkAgent(this);
+	}
+
+	get closed(): boolean {
+		return this.#closed;
+	}
+
+	/** Requests and connections that go through this link now. */
+	get busy(): number {
+		return this.#onClose.size;
+	}
+
+	/** Calls `end` at once when the link closes. Returns the way to take that back. */
+	hold(end: () => void): () => void {
+		if (this.#closed) throw closedError();
+		const own = () => end();
+		this.#onClose.add(own);
+		return () => this.#onClose.delete(own);
+	}
+
+	/** A connection to a port of the sandbox. Throws `guest_unhealthy` when nobody answers there. */
+	async open(port: number): Promise<Duplex> {
+		if (this.#closed) throw closedError();
+		const { socket, raw }: Dialed = await dial({
+			address: this.address,
+			port,
+			settledAtMs: this.#settledAtMs,
+			opened: (socket) => this.#track(socket),
+		});
+		if (this.#closed) {
+			raw.destroy();
+			throw closedError();
+		}
+		if (!this.#httpsPorts.includes(port)) return socket;
+		// The sandbox's own self-signed certificate is as good as any: the way there is the host's own network.
+		return connectTls({ socket, rejectUnauthorized: false });
+	}
+
+	#track(socket: Socket): void {
+		if (this.#closed) {
+			socket.destroy();
+			return;
+		}
+		this.#sockets.add(socket);
+		socket.once("close", () => this.#sockets.delete(socket));
+	}
+
+	/** Ends every request, then resets every connection, so that the sandbox sees it before it is stopped. */
+	[Symbol.dispose](): void {
+		this.#closed = true;
+		for (const end of this.#onClose) end();
+		this.#onClose.clear();
+		for (const socket of this.#sockets) socket.resetAndDestroy();
+		this.agent.destroy();
+	}
+}
+
+function closedError(): DormiceError {
+	return new DormiceError("state_conflict", "The sandbox is being paused or killed.");
+}
+
+/** An agent whose connections come from the link. */
+class LinkAgent extends Agent {
+	readonly #link: Link;
+
+	constructor(link: Link) {
+		super({ keepAlive: true, maxFreeSockets: IDLE_CONNECTIONS, scheduling: "lifo" });
+		this.#link = link;
+	}
+
+	override createConnection(
+		options: ClientRequestArgs,
+		callback: (error: Error | null, stream: Duplex) => void,
+	): undefined {
+		this.#link.open(Number(options.port)).then(
+			(socket) => callback(null, socket),
+			// On an error Node reads no second argument; its type has no way to say so.
+			(error: Error) => (callback as (error: Error) => void)(error),
+		);
+	}
+}

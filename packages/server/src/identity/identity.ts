@@ -1,0 +1,89 @@
+import { createHash } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
+import { DormiceError } from "@dormice/protocol";
+import { type Database, fromDatabaseError } from "../database/database.ts";
+
+/** Who asks. */
+export interface Team {
+	id: string;
+	name: string;
+}
+
+interface Known {
+	team: Team | undefined;
+	untilMs: number;
+}
+
+/** How long an answer of the database is believed: a deleted key works that much longer. */
+const BELIEVED_MS = 30_000;
+const MAX_KNOWN = 10_000;
+
+/** API keys → teams. Keys are stored, compared and remembered as hashes only. */
+export class Identity {
+	readonly #database: Database;
+	readonly #known = new Map<string, Known>();
+
+	constructor(database: Database) {
+		this.#database = database;
+	}
+
+	/** The team of a request's key: `X-API-Key`, or `Authorization: Bearer`. Throws `unauthenticated`. */
+	async authenticate(headers: IncomingHttpHeaders): Promise<Team> {
+		const key = keyOf(headers);
+		if (key === undefined) {
+			throw new DormiceError("unauthenticated", "authorization header is missing: send your API key as X-API-Key");
+		}
+		const hash = hashKey(key);
+		const name = hash.toString("base64");
+		const known = this.#known.get(name);
+		const team = known !== undefined && known.untilMs > Date.now() ? known.team : await this.#ask(name, hash);
+		if (team === undefined) {
+			throw new DormiceError("unauthenticated", "Invalid API key: this platform has no such key.");
+		}
+		return team;
+	}
+
+	async #ask(name: string, hash: Buffer): Promise<Team | undefined> {
+		const team = await this.#database
+			.selectFrom("apiKeys")
+			.innerJoin("teams", "teams.id", "apiKeys.teamId")
+			.select(["teams.id", "teams.name"])
+			.where("apiKeys.hash", "=", hash)
+			.executeTakeFirst()
+			.catch((error: unknown) => {
+				throw fromDatabaseError(error, "looking up an API key");
+			});
+		// Forgetting everything now and then is the cheapest bound there is.
+		if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+		this.#known.set(name, { team, untilMs: Date.now() + BELIEVED_MS });
+		return team;
+	}
+}
+
+/** Makes sure that the key works, for the first team, which is made if there is none. */
+export async function ensureKey(db: Database, key: string): Promise<void> {
+	await db.transaction().execute(async (queries) => {
+		const team = await queries
+			.insertInto("teams")
+			.values({ name: "default" })
+			.onConflict((conflict) => conflict.column("name").doUpdateSet({ name: "default" }))
+			.returning("id")
+			.executeTakeFirstOrThrow();
+		await queries
+			.insertInto("apiKeys")
+			.values({ teamId: team.id, name: "first", hash: hashKey(key) })
+			.onConflict((conflict) => conflict.column("hash").doNothing())
+			.execute();
+	});
+}
+
+/** The key a request carries. */
+export function keyOf(headers: IncomingHttpHeaders): string | undefined {
+	const key = headers["x-api-key"];
+	if (typeof key === "string" && key !== "") return key;
+	return /^Bearer +(\S+)$/i.exec(headers.authorization ?? "")?.[1];
+}
+
+function hashKey(key: string): Buffer {
+	return createHash("sha256").update(key).digest();
+}

@@ -1,0 +1,24 @@
+import type { Config } from "../config.ts";
+import type { Database } from "../database/database.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Queue } from "../lifetime/queue.ts";
+import type { Logger } from "../log.ts";
+import type { Table } from "./table.ts";
+
+/** What every verb on a sandbox works with. */
+export interface Host {
+	config: Config;
+	log: Logger;
+	database: Database;
+	engine: Engine;
+	/** The sandboxes of this host. */
+	table: Table;
+	/** Starting a sandbox is heavy: each takes its place here. */
+	starts: Queue;
+	/** Ids of this process's unfinished work: what the engine has under them is no orphan, though no row names it yet. */
+	unfinished: Set<string>;
+	/** Asks the repair loop for a turn. */
+	repairSoon: () => void;
+	/** Asks the timeout loop for a turn when the first sandbox runs out. */
+	expireAt: (endAt: Date) => void;
+}

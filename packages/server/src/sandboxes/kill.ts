@@ -1,0 +1,56 @@
+import { fromDatabaseError } from "../database/database.ts";
+import { record as recordEvent } from "../events/record.ts";
+import type { Host } from "./host.ts";
+import { move } from "./move.ts";
+import { changing, type Resident } from "./resident.ts";
+import { notFound } from "./table.ts";
+
+const MAX_TURNS = 8;
+
+/**
+ * Ends a sandbox: its connections at once, then its processes, disk and stored states. Waits for a change that is under
+ * way. When this throws after the decision was recorded, the repair loop carries it out.
+ */
+export async function kill(host: Host, resident: Resident, reason: "api" | "timeout"): Promise<void> {
+	for (let turn = 0; turn < MAX_TURNS; turn++) {
+		const { work } = resident;
+		if (work?.kind === "kill") return await work.result;
+		if (work === undefined) return await resident.begin("kill", () => end(host, resident, reason));
+		await work.done;
+		if (host.table.get(resident.id) === undefined) throw notFound(resident.id);
+	}
+	throw changing(resident.id);
+}
+
+async function end(host: Host, resident: Resident, reason: "api" | "timeout"): Promise<void> {
+	if (resident.record.state !== "killing") await move(host, resident, { to: "killing" });
+	await finishKill(host, resident, reason);
+}
+
+/** The part of a kill that follows the decision; repeating it does no harm. */
+export async function finishKill(host: Host, resident: Resident, reason: "api" | "timeout" | "crash"): Promise<void> {
+	const beganAtMs = performance.now();
+	resident.detach();
+	await host.engine.destroy(resident.id);
+	const generations = await host.database
+		.selectFrom("generations")
+		.select("id")
+		.where("sandboxId", "=", resident.id)
+		.execute()
+		.catch((error: unknown) => {
+			throw fromDatabaseError(error, `ending sandbox ${resident.id}`);
+		});
+	for (const { id } of generations) await host.engine.deleteGeneration(id);
+	try {
+		await host.database.transaction().execute(async (queries) => {
+			// Takes the rows of its generations with it.
+			await queries.deleteFrom("sandboxes").where("id", "=", resident.id).execute();
+			await queries.deleteFrom("metrics").where("sandboxId", "=", resident.id).execute();
+			const durationMs = performance.now() - beganAtMs;
+			await recordEvent(queries, resident.id, { kind: "killed", reason, durationMs });
+		});
+	} catch (error) {
+		throw fromDatabaseError(error, `ending sandbox ${resident.id}`);
+	}
+	host.table.remove(resident.id);
+}

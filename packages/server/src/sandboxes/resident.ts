@@ -1,0 +1,87 @@
+import { DormiceError } from "@dormice/protocol";
+import type { Sandbox } from "../database/schema.ts";
+import type { Link } from "../guest/link.ts";
+
+export type WorkKind = "create" | "pause" | "wake" | "kill" | "repair";
+
+interface Work {
+	kind: WorkKind;
+	result: Promise<void>;
+	/** Resolves when the work is over, well or not. */
+	done: Promise<void>;
+}
+
+/** A sandbox that this host owns, as memory has it. The row is the truth; this is its newest known copy and what goes on. */
+export class Resident {
+	/** The row as last read or written. Whoever moves the row replaces it. */
+	record: Sandbox;
+	/** Open while its processes run. */
+	link: Link | undefined;
+	/** `Date.now()` before which it is not recovered again. */
+	recoverNotBeforeMs = 0;
+	/** `Date.now()` before which its timeout is not acted on again. */
+	expireNotBeforeMs = 0;
+	/** Recovered that often without success. */
+	#failures = 0;
+	#work: Work | undefined;
+
+	constructor(record: Sandbox) {
+		this.record = record;
+	}
+
+	get id(): string {
+		return this.record.id;
+	}
+
+	get work(): Work | undefined {
+		return this.#work;
+	}
+
+	/**
+	 * Starts a piece of work on the sandbox; there is one at a time. It belongs to nobody's request: callers may stop
+	 * waiting, the work goes on to its end. Throws `state_conflict` when another one is under way.
+	 */
+	begin(kind: WorkKind, run: () => Promise<void>): Promise<void> {
+		if (this.#work !== undefined) throw changing(this.id);
+		const result = (async () => {
+			// Not in this tick, so that `work` is set before the work can look at it.
+			await Promise.resolve();
+			try {
+				await run();
+			} finally {
+				this.#work = undefined;
+			}
+		})();
+		const over = () => undefined;
+		this.#work = { kind, result, done: result.then(over, over) };
+		return result;
+	}
+
+	/** Connects what the record says to where the sandbox runs. Replaces an older link. */
+	attach(link: Link): void {
+		this.detach();
+		this.link = link;
+	}
+
+	/** Ends everything that is open to it. */
+	detach(): void {
+		this.link?.[Symbol.dispose]();
+		this.link = undefined;
+	}
+
+	/** A recovery failed: each further one waits twice as long, a minute at most. */
+	backOff(): void {
+		this.recoverNotBeforeMs = Date.now() + Math.min(60_000, 1_000 * 2 ** this.#failures);
+		this.#failures++;
+	}
+
+	/** It runs: what failed before no longer counts. */
+	calmDown(): void {
+		this.#failures = 0;
+		this.recoverNotBeforeMs = 0;
+	}
+}
+
+export function changing(id: string): DormiceError {
+	return new DormiceError("state_conflict", `Sandbox '${id}' is changing state: try again in a moment.`);
+}

@@ -1,0 +1,93 @@
+import { randomUUID } from "node:crypto";
+import { DormiceError } from "@dormice/protocol";
+import type { Limits } from "../config.ts";
+import type { Sandbox } from "../database/schema.ts";
+import type { HostSandbox } from "../engine/engine.ts";
+import { Link } from "../guest/link.ts";
+import { untilAnswered } from "../guest/supervisor.ts";
+import type { Host } from "./host.ts";
+
+/** From what a sandbox's processes come: a memory image, a copy of a generation's disk, or the disk it still has. */
+export type Origin =
+	| { from: "memory"; generationId: string }
+	| { from: "disk"; generationId: string }
+	| { from: "own_disk" };
+
+export interface Started {
+	link: Link;
+	isolation: string;
+}
+
+const HEALTHY_WITHIN_MS = 10_000;
+
+/**
+ * Starts a sandbox's processes and tells its supervisor who it is. When this returns, it answers requests.
+ * On failure nothing of it runs any more; its own disk is kept if it came from there. The row is the caller's business.
+ */
+export async function start(host: Host, sandbox: Sandbox, origin: Origin): Promise<Started> {
+	let link: Link | undefined;
+	try {
+		const { address, isolation } = await startProcesses(host, sandbox, origin);
+		link = new Link({ address, httpsPorts: sandbox.network.httpsPorts, fresh: true });
+		await untilAnswered(link, introduction(sandbox), HEALTHY_WITHIN_MS);
+		return { link, isolation };
+	} catch (error) {
+		link?.[Symbol.dispose]();
+		await cleanUp(host, sandbox.id, origin);
+		throw error;
+	}
+}
+
+async function startProcesses(host: Host, sandbox: Sandbox, origin: Origin): Promise<HostSandbox> {
+	const startOnce = (): Promise<HostSandbox> => {
+		const limits = limitsOf(sandbox);
+		switch (origin.from) {
+			case "memory":
+				return host.engine.restore(sandbox.id, limits, origin.generationId);
+			case "disk":
+				return host.engine.boot(sandbox.id, limits, { generationId: origin.generationId });
+			case "own_disk":
+				return host.engine.boot(sandbox.id, limits, { ownDisk: true });
+		}
+	};
+	try {
+		return await startOnce();
+	} catch (error) {
+		if (!(error instanceof DormiceError) || error.reason !== "already_exists") throw error;
+		// What an earlier pause could not clear away.
+		await host.engine.destroy(sandbox.id, { keepDisk: origin.from === "own_disk" });
+		return await startOnce();
+	}
+}
+
+async function cleanUp(host: Host, id: string, origin: Origin): Promise<void> {
+	try {
+		await host.engine.destroy(id, { keepDisk: origin.from === "own_disk" });
+	} catch (error) {
+		host.log.warn({ err: error, sandbox: id }, "a sandbox that did not start is still there; repair will clear it");
+		host.repairSoon();
+	}
+}
+
+function introduction(sandbox: Sandbox) {
+	return {
+		method: "POST",
+		path: "/init",
+		accessToken: sandbox.accessToken,
+		body: {
+			envVars: sandbox.envVars,
+			...(sandbox.accessToken === null ? {} : { accessToken: sandbox.accessToken }),
+			timestamp: new Date().toISOString(),
+			defaultUser: "user",
+			defaultWorkdir: "/home/user",
+			lifecycleID: randomUUID(),
+			sandboxID: sandbox.id,
+			templateID: sandbox.templateId,
+			hostname: sandbox.id,
+		},
+	} as const;
+}
+
+export function limitsOf({ cpuCount, memoryMib, diskMib, pids }: Limits): Limits {
+	return { cpuCount, memoryMib, diskMib, pids };
+}

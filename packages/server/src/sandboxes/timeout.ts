@@ -1,0 +1,75 @@
+import { DormiceError } from "@dormice/protocol";
+import { fromDatabaseError } from "../database/database.ts";
+import { eachOf } from "../lifetime/wait.ts";
+import type { Host } from "./host.ts";
+import { kill } from "./kill.ts";
+import { pause } from "./pause.ts";
+import { changing, type Resident } from "./resident.ts";
+
+/** How many sandboxes are ended or paused at once when many run out together. */
+const WIDTH = 4;
+/** After a pause that failed, for example on a full disk. */
+const RETRY_MS = 30_000;
+
+/** Sets when a running sandbox runs out. `extendOnly` leaves a later end as it is. */
+export async function setEnd(
+	host: Host,
+	resident: Resident,
+	endAt: Date,
+	{ extendOnly }: { extendOnly: boolean },
+): Promise<void> {
+	const { id, state, epoch } = resident.record;
+	if (state === "asleep") {
+		throw new DormiceError("sandbox_not_found", `Sandbox "${id}" is paused: connect to it before setting its timeout`);
+	}
+	if (state !== "running" && state !== "dozing") throw changing(id);
+	if (extendOnly && resident.record.endAt >= endAt) return;
+	try {
+		// The epoch stays: when it ends is no change of state.
+		const changed = await host.database
+			.updateTable("sandboxes")
+			.set({ endAt })
+			.where("id", "=", id)
+			.where("epoch", "=", epoch)
+			.returningAll()
+			.executeTakeFirst();
+		if (changed === undefined) throw changing(id);
+		if (resident.record.epoch === epoch) resident.record = changed;
+	} catch (error) {
+		throw fromDatabaseError(error, "setting a timeout");
+	}
+	host.expireAt(endAt);
+}
+
+/** One turn of the timeout loop: every sandbox that ran out is paused or killed, as it was asked for. */
+export async function expire(host: Host): Promise<void> {
+	if (!host.table.loaded) return;
+	const due = await host.database
+		.selectFrom("sandboxes")
+		.select("id")
+		.where("state", "in", ["running", "dozing", "failed"])
+		.where("endAt", "<=", new Date())
+		.orderBy("endAt")
+		.limit(100)
+		.execute();
+	await eachOf(due, WIDTH, async ({ id }) => {
+		const resident = host.table.get(id);
+		if (resident === undefined || resident.work !== undefined || Date.now() < resident.expireNotBeforeMs) return;
+		await expireOne(host, resident);
+	});
+}
+
+async function expireOne(host: Host, resident: Resident): Promise<void> {
+	const { autoPause, autoPauseMemory, state, endAt } = resident.record;
+	// Extended since the query.
+	if (endAt.getTime() > Date.now()) return;
+	// One whose processes were lost is brought back first, and paused then.
+	if (autoPause && state === "failed") return;
+	try {
+		if (autoPause) await pause(host, resident, { memory: autoPauseMemory, reason: "timeout" });
+		else await kill(host, resident, "timeout");
+	} catch (error) {
+		resident.expireNotBeforeMs = Date.now() + RETRY_MS;
+		host.log.warn({ err: error, sandbox: resident.id }, "a sandbox ran out and could not be put away; trying again");
+	}
+}

@@ -1,0 +1,116 @@
+import { DormiceError } from "@dormice/protocol";
+import { tell } from "../events/record.ts";
+import { untilAborted } from "../lifetime/wait.ts";
+import type { Host } from "./host.ts";
+import { move } from "./move.ts";
+import { recover } from "./recover.ts";
+import { changing, type Resident } from "./resident.ts";
+import { type Origin, start } from "./start.ts";
+
+export interface WakeOptions {
+	/** False boots cold from the disk, also when there is a memory image. */
+	memory: boolean;
+	timeoutSeconds: number;
+	reason: "api" | "request";
+	/** From now on the platform pauses it at its timeout, or does not. */
+	autoPause?: boolean | undefined;
+	/** Ends the caller's waiting; the waking goes on. */
+	signal?: AbortSignal | undefined;
+}
+
+/** How many changes of somebody else's a caller waits for. */
+const MAX_TURNS = 4;
+
+/**
+ * Returns when the sandbox runs: `false` if it did already, `true` if it had to be woken. Any number of callers cause
+ * one start. Throws `state_conflict` when it keeps changing under us.
+ */
+export async function awaken(host: Host, resident: Resident, options: WakeOptions): Promise<boolean> {
+	for (let turn = 0; turn < MAX_TURNS; turn++) {
+		const { work } = resident;
+		if (work?.kind === "wake") {
+			await untilAborted(work.result, options.signal);
+			return true;
+		}
+		if (work !== undefined) {
+			await untilAborted(work.done, options.signal);
+			continue;
+		}
+		switch (resident.record.state) {
+			case "running":
+			case "dozing":
+				return false;
+			case "asleep":
+				await untilAborted(
+					resident.begin("wake", () => host.starts.run(() => wakeUp(host, resident, options))),
+					options.signal,
+				);
+				return true;
+			case "failed":
+				await untilAborted(recover(host, resident), options.signal);
+				return true;
+			case "checkpointing":
+			case "waking":
+				// Left behind by a failure; the repair loop decides what becomes of it.
+				host.repairSoon();
+				await untilAborted(new Promise((resolve) => setTimeout(resolve, 500)), options.signal);
+				continue;
+			default:
+				throw changing(resident.id);
+		}
+	}
+	throw changing(resident.id);
+}
+
+async function wakeUp(host: Host, resident: Resident, options: WakeOptions): Promise<void> {
+	const beganAtMs = performance.now();
+	const { generationId, generationMemory } = resident.record;
+	if (generationId === null) throw new DormiceError("generation_not_found", "This sandbox has no stored state.");
+	const origin: Origin = { from: options.memory && generationMemory === true ? "memory" : "disk", generationId };
+	await move(host, resident, { to: "waking" });
+	try {
+		const { link, isolation } = await start(host, resident.record, origin);
+		resident.attach(link);
+		const startedAt = new Date();
+		const endAt = new Date(startedAt.getTime() + options.timeoutSeconds * 1000);
+		await move(host, resident, {
+			to: "running",
+			set: {
+				startedAt,
+				endAt,
+				isolation,
+				...(options.autoPause === undefined ? {} : { autoPause: options.autoPause }),
+			},
+			event: {
+				kind: "woken",
+				reason: options.reason,
+				durationMs: performance.now() - beganAtMs,
+				detail: { from: origin.from },
+			},
+		});
+		resident.calmDown();
+		host.expireAt(endAt);
+	} catch (error) {
+		await sleepOn(host, resident, error);
+		throw error;
+	}
+}
+
+/** Back to sleep; the generation it was to come from is untouched. */
+async function sleepOn(host: Host, resident: Resident, error: unknown): Promise<void> {
+	resident.detach();
+	const message = error instanceof Error ? error.message : String(error);
+	try {
+		// Also after a failed commit: should the row say `running` after all, repair finds its processes gone.
+		await host.engine.destroy(resident.id);
+		await move(host, resident, { to: "asleep" });
+		await tell(host.database, host.log, resident.id, {
+			kind: "wake_failed",
+			reason: "request",
+			detail: { error: message.slice(0, 500) },
+		});
+	} catch (cause) {
+		host.log.warn({ err: cause, sandbox: resident.id }, "a failed waking could not be undone; repair takes it over");
+		host.repairSoon();
+	}
+}

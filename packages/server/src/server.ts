@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { DormiceError } from "@dormice/protocol";
+import { openApi } from "./api/app.ts";
+import type { Config, Secrets } from "./config.ts";
+import { type Database, openDatabase, pingDatabase } from "./database/database.ts";
+import { migrate } from "./database/migrate.ts";
+import { forgetOld } from "./database/retention.ts";
+import { connectEngine } from "./engine/client.ts";
+import { Gateway } from "./gateway/gateway.ts";
+import { ensureKey, Identity } from "./identity/identity.ts";
+import { Alarm } from "./lifetime/alarm.ts";
+import { Loop } from "./lifetime/loop.ts";
+import { Queue } from "./lifetime/queue.ts";
+import { Listener } from "./listener.ts";
+import type { Logger } from "./log.ts";
+import { Sampler } from "./metrics/sample.ts";
+import type { Host } from "./sandboxes/host.ts";
+import { reconcile } from "./sandboxes/reconcile.ts";
+import { Table } from "./sandboxes/table.ts";
+import { expire } from "./sandboxes/timeout.ts";
+import { prepareTemplates } from "./templates/prepare.ts";
+import { Templates } from "./templates/templates.ts";
+
+/** How long a start waits for its place in the queue. */
+const START_WAIT_MS = 30_000;
+/** How long closing waits for changes of sandboxes that are under way. */
+const FINISH_MS = 5_000;
+/** How long the templates are believed to be what the engine needs. */
+const TEMPLATES_KNOWN_MS = 60_000;
+const PERIOD_MS = { timeouts: 1_000, templates: 2_000, repair: 5_000, metrics: 10_000, retention: 3_600_000 } as const;
+
+export interface ServerOptions {
+	config: Config;
+	secrets: Secrets;
+	log: Logger;
+}
+
+/**
+ * The server, from its listener to its loops. It opens whether or not the database and the engine are there, says on
+ * `/health` what is missing, and is complete as soon as they are. Closing it leaves the sandboxes as they are.
+ */
+export class Server implements AsyncDisposable {
+	readonly port: number;
+	readonly #owned: AsyncDisposableStack;
+
+	private constructor(port: number, owned: AsyncDisposableStack) {
+		this.port = port;
+		this.#owned = owned;
+	}
+
+	static async open({ config, secrets, log }: ServerOptions): Promise<Server> {
+		await using owned = new AsyncDisposableStack();
+		const database = openDatabase(secrets.databaseUrl, log);
+		owned.defer(() => database.destroy());
+
+		const table = new Table();
+		owned.defer(() => {
+			for (const resident of table.values()) resident.detach();
+		});
+		const alarm = owned.use(new Alarm(() => timeouts.poke()));
+		const host: Host = {
+			config,
+			log,
+			database,
+			engine: connectEngine(config.engineSocket),
+			table,
+			starts: new Queue(config.concurrentStarts, START_WAIT_MS),
+			unfinished: new Set(),
+			repairSoon: () => repair.poke(),
+			expireAt: (endAt) => alarm.setFor(endAt),
+		};
+		const templates = new Templates();
+		const sampler = new Sampler(host);
+		const begin = beginning(host, secrets);
+		owned.defer(() => finishWork(table));
+
+		const timeouts = owned.use(new Loop("timeouts", PERIOD_MS.timeouts, log, () => expire(host)));
+		const repair = owned.use(
+			new Loop("repair", PERIOD_MS.repair, log, async () => {
+				await begin();
+				await reconcile(host);
+				if (!isReady(templates)) preparation.poke();
+			}),
+		);
+		const preparation = owned.use(new Loop("templates", PERIOD_MS.templates, log, preparing(host, templates)));
+		const samples = owned.use(new Loop("metrics", PERIOD_MS.metrics, log, () => sampler.sampleAll()));
+		const retention = owned.use(new Loop("retention", PERIOD_MS.retention, log, () => forgetOld(database)));
+
+		// Known once the listener is open; nobody asks before.
+		let port = config.port;
+		const domain = () => config.domain ?? `localhost:${port}`;
+		const identity = new Identity(database);
+		const ready = () => checkReady(host, templates);
+		const api = await openApi({ host, identity, templates, sampler, domain, ready });
+		const listener = await Listener.open({
+			host: config.host,
+			port: config.port,
+			domain,
+			gateway: new Gateway(host),
+			api: (req, res) => api.routing(req, res),
+		});
+		owned.use(listener);
+		port = listener.port;
+		for (const loop of [repair, timeouts, samples]) loop.poke();
+		setTimeout(() => retention.poke(), 60_000).unref();
+		log.info({ host: config.host, port }, "listening");
+		return new Server(port, owned.move());
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#owned.disposeAsync();
+	}
+}
+
+/** The schema and what it holds: done once, as soon as the database answers; until then, each turn tries again. */
+function beginning(host: Host, secrets: Secrets): () => Promise<void> {
+	return async () => {
+		if (host.table.loaded) return;
+		await openSchema(host.database, secrets);
+		await host.table.load(host.database);
+	};
+}
+
+/** Looks for new root file systems, engines and supervisors: often until there is a template, then now and then. */
+function preparing(host: Host, templates: Templates): () => Promise<void> {
+	let nextMs = 0;
+	return async () => {
+		if (!host.table.loaded || Date.now() < nextMs) return;
+		await prepareTemplates(host, templates);
+		if (isReady(templates)) nextMs = Date.now() + TEMPLATES_KNOWN_MS;
+	};
+}
+
+/** Lets pauses and starts that are under way come to their end; what does not, the next server repairs. */
+async function finishWork(table: Table): Promise<void> {
+	const work = [...table.values()].map((resident) => resident.work?.done);
+	await Promise.race([Promise.all(work), sleep(FINISH_MS, undefined, { ref: false })]);
+}
+
+async function openSchema(database: Database, { apiKey }: Secrets): Promise<void> {
+	await migrate(database);
+	if (apiKey !== undefined) await ensureKey(database, apiKey);
+}
+
+function isReady(templates: Templates): boolean {
+	return templates.list().some(({ generationId }) => generationId !== null);
+}
+
+async function checkReady(host: Host, templates: Templates): Promise<void> {
+	await pingDatabase(host.database);
+	await host.engine.list();
+	if (!isReady(templates)) {
+		throw new DormiceError(
+			"not_set_up",
+			"The base template is not ready yet: it is being prepared, or set-up did not run.",
+		);
+	}
+}

@@ -1,0 +1,227 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { DormiceError, type Reason, toConnectError, engine as wire } from "@dormice/protocol";
+import { FakeGuest, type GuestMemory } from "./fake-guest.ts";
+
+export const ROOTFS = "base-0123456789abcdef";
+
+interface FakeSandbox {
+	id: string;
+	state: "running" | "frozen" | "paused" | "stopped";
+	guest: FakeGuest | undefined;
+	/** A disk is a number that grows with what is "written". */
+	disk: number;
+}
+
+interface FakeGeneration {
+	id: string;
+	memory: GuestMemory | undefined;
+	disk: number;
+	reason: string;
+	engineVersion: string;
+	guestId: string;
+}
+
+let nextAddress = 1;
+
+/** The engine's verbs over a UNIX socket, with loopback servers as sandboxes. What is in it outlives the server under test. */
+export class FakeEngine implements AsyncDisposable {
+	readonly sandboxes = new Map<string, FakeSandbox>();
+	readonly generations = new Map<string, FakeGeneration>();
+	/** How often each verb was called. */
+	readonly calls = new Map<string, number>();
+	/** Verbs that fail, and with what; `times` counts down. */
+	readonly failures = new Map<string, { reason: Reason; times: number }>();
+	/** How long verbs take. */
+	readonly delaysMs = new Map<string, number>();
+	/** How many guest connections a checkpoint found open, at worst. */
+	openAtCheckpoint = 0;
+	/** The most starts there were at once. */
+	startsAtOnce = 0;
+	engineVersion = "fake-1";
+	guestId = "guest-1";
+	#starting = 0;
+	#server: Server | undefined;
+	readonly #socketPath: string;
+
+	constructor(socketPath: string) {
+		this.#socketPath = socketPath;
+	}
+
+	async listen(): Promise<void> {
+		const handler = connectNodeAdapter({ routes: (router) => void router.service(wire.Engine, this.#service()) });
+		this.#server = createServer((req, res) => void handler(req, res));
+		await once(this.#server.listen(this.#socketPath), "listening");
+	}
+
+	/** As if the engine's process had died; its sandboxes go on. */
+	async hangUp(): Promise<void> {
+		const server = this.#server;
+		this.#server = undefined;
+		if (server === undefined) return;
+		const closed = once(server, "close");
+		server.close();
+		server.closeAllConnections();
+		await closed;
+	}
+
+	/** As if the host's processes had died: disks stay. */
+	async lose(id: string, { disk = true }: { disk?: boolean } = {}): Promise<void> {
+		const sandbox = this.#get(id);
+		await sandbox.guest?.stop();
+		sandbox.guest = undefined;
+		sandbox.state = "stopped";
+		if (!disk) this.sandboxes.delete(id);
+	}
+
+	guest(id: string): FakeGuest {
+		const { guest } = this.#get(id);
+		if (guest === undefined) throw new Error(`${id} does not run`);
+		return guest;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.hangUp();
+		for (const { guest } of this.sandboxes.values()) await guest?.stop();
+	}
+
+	#service(): Partial<ServiceImpl<typeof wire.Engine>> {
+		return {
+			probe: () =>
+				this.#verb("probe", async () => ({
+					drivers: [{ isolation: "gvisor", usable: true, version: this.engineVersion }],
+					isolation: "gvisor",
+					guestId: this.guestId,
+				})),
+			listRootfs: () => this.#verb("listRootfs", async () => ({ rootfs: [{ rootfsId: ROOTFS, name: "base" }] })),
+			boot: ({ sandboxId, source }) =>
+				this.#verb("boot", async () => {
+					const memory: GuestMemory = { counter: 0, env: {}, token: undefined };
+					let disk = 0;
+					if (source.case === "ownDisk") {
+						const own = this.#get(sandboxId);
+						if (own.state !== "stopped") throw new DormiceError("already_exists", "it runs");
+						disk = own.disk;
+						this.sandboxes.delete(sandboxId);
+					} else if (source.case === "generationId") disk = this.#generation(source.value).disk;
+					return { sandbox: await this.#start(sandboxId, memory, disk) };
+				}),
+			restore: ({ sandboxId, generationId }) =>
+				this.#verb("restore", async () => {
+					const { memory, disk } = this.#generation(generationId);
+					if (memory === undefined) throw new DormiceError("invalid_argument", "no memory in it");
+					return { sandbox: await this.#start(sandboxId, structuredClone(memory), disk) };
+				}),
+			checkpoint: ({ sandboxId, generationId, memory, reason }) =>
+				this.#verb("checkpoint", async () => {
+					const sandbox = this.#get(sandboxId);
+					this.openAtCheckpoint = Math.max(this.openAtCheckpoint, (await sandbox.guest?.connections()) ?? 0);
+					sandbox.state = "paused";
+					const generation: FakeGeneration = {
+						id: generationId,
+						memory: memory ? structuredClone(sandbox.guest?.memory) : undefined,
+						disk: sandbox.disk,
+						reason,
+						engineVersion: this.engineVersion,
+						guestId: this.guestId,
+					};
+					this.generations.set(generationId, generation);
+					return { generation: manifest(generation) };
+				}),
+			resume: ({ sandboxId }) =>
+				this.#verb("resume", async () => {
+					this.#get(sandboxId).state = "running";
+					return {};
+				}),
+			thaw: ({ sandboxId }) =>
+				this.#verb("thaw", async () => {
+					this.#get(sandboxId).state = "running";
+					return {};
+				}),
+			destroy: ({ sandboxId, keepDisk }) =>
+				this.#verb("destroy", async () => {
+					const sandbox = this.#get(sandboxId);
+					await sandbox.guest?.stop();
+					sandbox.guest = undefined;
+					sandbox.state = "stopped";
+					if (!keepDisk) this.sandboxes.delete(sandboxId);
+					return {};
+				}),
+			list: () => this.#verb("list", async () => ({ sandboxes: [...this.sandboxes.values()].map(answer) })),
+			stats: ({ sandboxId }) =>
+				this.#verb("stats", async () => {
+					this.#get(sandboxId);
+					return { cpuUsageUs: 5n, memoryBytes: 7n, diskUsedBytes: 11n, diskTotalBytes: 13n, processes: 1 };
+				}),
+			listGenerations: () =>
+				this.#verb("listGenerations", async () => ({ generations: [...this.generations.values()].map(manifest) })),
+			deleteGeneration: ({ generationId }) =>
+				this.#verb("deleteGeneration", async () => {
+					this.#generation(generationId);
+					this.generations.delete(generationId);
+					return {};
+				}),
+		};
+	}
+
+	async #verb<T>(name: string, run: () => Promise<T>): Promise<T> {
+		this.calls.set(name, (this.calls.get(name) ?? 0) + 1);
+		await new Promise((resolve) => setTimeout(resolve, this.delaysMs.get(name) ?? 0));
+		const failure = this.failures.get(name);
+		if (failure !== undefined && failure.times-- > 0) {
+			throw toConnectError(new DormiceError(failure.reason, `${name} fails because the test says so`));
+		}
+		try {
+			return await run();
+		} catch (error) {
+			throw error instanceof DormiceError ? toConnectError(error) : new ConnectError(String(error), Code.Internal);
+		}
+	}
+
+	async #start(id: string, memory: GuestMemory, disk: number): Promise<ReturnType<typeof answer>> {
+		if (this.sandboxes.has(id)) throw new DormiceError("already_exists", `${id} is here`);
+		this.#starting++;
+		this.startsAtOnce = Math.max(this.startsAtOnce, this.#starting);
+		try {
+			const number = nextAddress++;
+			const address = `127.${100 + (process.pid % 100)}.${number >> 8}.${number & 255}`;
+			const guest = await FakeGuest.start(address, memory);
+			const sandbox: FakeSandbox = { id, state: "running", guest, disk };
+			this.sandboxes.set(id, sandbox);
+			return answer(sandbox);
+		} finally {
+			this.#starting--;
+		}
+	}
+
+	#get(id: string): FakeSandbox {
+		const sandbox = this.sandboxes.get(id);
+		if (sandbox === undefined) throw new DormiceError("sandbox_not_found", `there is no ${id}`);
+		return sandbox;
+	}
+
+	#generation(id: string): FakeGeneration {
+		const generation = this.generations.get(id);
+		if (generation === undefined) throw new DormiceError("generation_not_found", `there is no ${id}`);
+		return generation;
+	}
+}
+
+function answer({ id, state, guest }: FakeSandbox) {
+	return { sandboxId: id, state, isolation: "gvisor", address: guest?.address ?? "", rootfsId: ROOTFS };
+}
+
+function manifest({ id, memory, reason, engineVersion, guestId }: FakeGeneration) {
+	return {
+		generationId: id,
+		rootfsId: ROOTFS,
+		memory: memory !== undefined,
+		isolation: "gvisor",
+		engineVersion,
+		guestId,
+		createdAt: new Date().toISOString(),
+		reason,
+	};
+}
