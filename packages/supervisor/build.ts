@@ -8,8 +8,20 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { renameSync, statSync, writeFileSync } from "node:fs";
+import {
+	chmodSync,
+	chownSync,
+	copyFileSync,
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	renameSync,
+	rmSync,
+	statSync,
+	writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
@@ -94,7 +106,10 @@ function librariesOf(program: string): string[] {
 function hashTree(directory: string): string {
 	const hash = createHash("sha256");
 	for (const path of files(directory)) {
-		hash.update(`${path.slice(directory.length)}\0`).update(readFileSync(path)).update("\0");
+		hash
+			.update(`${path.slice(directory.length)}\0`)
+			.update(readFileSync(path))
+			.update("\0");
 	}
 	return hash.digest("hex").slice(0, 16);
 }

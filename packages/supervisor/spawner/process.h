@@ -3,6 +3,8 @@
 #include "wire.h"
 #include <sys/types.h>
 
+/* Once, before the first spawn: what every child inherits. */
+void prepare_spawning(void);
 /* Answers SPAWN. */
 void spawn(struct reader *, struct writer *, uint32_t id);
 /* 0 or an errno. */
@@ -13,5 +15,3 @@ int resize(pid_t, unsigned columns, unsigned rows);
 bool forget(pid_t);
 /* After the supervisor has died: nobody will open these any more. */
 void close_held(void);
-/* In a forked child: every signal as a fresh program expects it. */
-void reset_signals(void);

@@ -1,6 +1,5 @@
 #define _GNU_SOURCE
 #include "pty.h"
-#include "process.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -92,7 +91,6 @@ static void relay(int master, int input, int output) {
 pid_t start_relay(int master, int input, int output) {
 	pid_t pid = fork();
 	if (pid != 0) return pid;
-	reset_signals();
 	signal(SIGPIPE, SIG_IGN);
 	/* Nothing else of ours may stay open in here, or other programs would never see the end of their pipes. */
 	if (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(master, 2) < 0) _exit(1);

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,13 +54,22 @@ static int64_t now_ms(void) {
 	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
+/* Who goes first when memory runs out. Without /proc all are alike. */
+static void be_victim(const char *score) {
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0) return;
+	if (write(fd, score, strlen(score)) < 0) errno = 0;
+	close(fd);
+}
+
 static void start_supervisor(void) {
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return;
 	supervisor.started_ms = now_ms();
 	supervisor.pid = fork();
 	if (supervisor.pid == 0) {
-		reset_signals();
+		be_victim("0");
+		sigprocmask(SIG_SETMASK, &(sigset_t){0}, NULL);
 		if (pair[1] == SUPERVISOR_FD) fcntl(SUPERVISOR_FD, F_SETFD, 0);
 		else dup2(pair[1], SUPERVISOR_FD);
 		execvp(supervisor.command[0], (char *const *)supervisor.command);
@@ -221,6 +231,11 @@ static void wake(int signal) { (void)signal; }
 int main(int argc, char **argv) {
 	if (argc >= 3 && strcmp(argv[1], "watch") == 0) return watch(argv[2], argc > 3);
 	if (argc > 1) supervisor.command = (const char **)argv + 1;
+	/* Whatever we were started with, children get none of it. */
+	syscall(SYS_close_range, SUPERVISOR_FD, ~0U, 0);
+	prepare_spawning();
+	/* For all we start but the supervisor. We are too small ourselves to be worth killing. */
+	be_victim("100");
 	sigset_t child, none;
 	sigemptyset(&none);
 	sigemptyset(&child);

@@ -34,9 +34,10 @@ const REASON_OF: Readonly<Record<string, Reason>> = {
 export function fileError(error: unknown, doing: string): DormiceError {
 	if (error instanceof DormiceError) return error;
 	const code = errnoCode(error);
-	const reason = code === undefined ? undefined : REASON_OF[code];
+	// zlib's codes begin with Z_: what claimed to be compressed was not.
+	const reason = code?.startsWith("Z_") ? "invalid_argument" : code && REASON_OF[code];
 	const message = error instanceof Error ? error.message : String(error);
-	return new DormiceError(reason ?? "internal", `error ${doing}: ${message}`, { cause: error });
+	return new DormiceError(reason || "internal", `error ${doing}: ${message}`, { cause: error });
 }
 
 /** `fileError` around a piece of work. */

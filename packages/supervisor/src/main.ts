@@ -11,3 +11,5 @@ await using server = await serve(readConfig(), spawner);
 log("info", "supervisor ready", { port: server.port });
 await spawner.closed;
 log("error", "the spawner is gone");
+// Without it nothing works, and pipes of what it started would keep us alive.
+process.exit(1);

@@ -1,4 +1,3 @@
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { filesystem as filesystemWire, process as processWire } from "@dormice/protocol";
 import type { Config } from "./config.ts";
 import { filesRoutes } from "./files/routes.ts";
@@ -7,38 +6,25 @@ import { readJson, sendJson } from "./http/json.ts";
 import { HttpServer, type Route } from "./http/server.ts";
 import { Processes } from "./processes/processes.ts";
 import { processService } from "./processes/service.ts";
-import { translateErrors } from "./rpc/errors.ts";
+import { connectHandler } from "./rpc/handler.ts";
 import { initSandbox } from "./sandbox/init.ts";
 import { Meter } from "./sandbox/metrics.ts";
 import { Sandbox } from "./sandbox/sandbox.ts";
 import type { Spawner } from "./spawner/spawner.ts";
 
-const LARGEST_MESSAGE_BYTES = 64 * 1024 * 1024;
-
 /** Serves one sandbox, until disposed. */
 export function serve(config: Config, spawner: Spawner): Promise<HttpServer> {
 	const sandbox = new Sandbox();
 	const processes = new Processes({ sandbox, spawner, path: config.path });
-	const fallback = connectNodeAdapter({
-		grpc: false,
-		grpcWeb: false,
-		interceptors: [translateErrors],
-		readMaxBytes: LARGEST_MESSAGE_BYTES,
-		// The way to the client is the host's own: compressing would only cost time.
-		compressMinBytes: LARGEST_MESSAGE_BYTES,
-		routes: (router) => {
-			router.service(processWire.Process, processService({ processes, sandbox }));
-			router.service(
-				filesystemWire.Filesystem,
-				filesystemService({ sandbox, spawner, spawnerPath: config.spawnerPath }),
-			);
-		},
+	const rpc = connectHandler((router) => {
+		router.service(processWire.Process, processService({ processes, sandbox }));
+		router.service(filesystemWire.Filesystem, filesystemService({ sandbox, spawner, spawnerPath: config.spawnerPath }));
 	});
 	return HttpServer.listen({
 		port: config.port,
 		hostAddress: config.hostAddress,
 		routes: routes({ config, spawner, sandbox, processes }),
-		fallback,
+		rpc,
 		admits: (token) => sandbox.admits(token),
 	});
 }

@@ -43,7 +43,6 @@ export async function placeFile(path: string, content: Readable, placing: Placin
 			throw error;
 		}
 	} catch (error) {
-		content.destroy();
 		throw fileError(error, `writing '${path}'`);
 	}
 }

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { posix } from "node:path";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { DormiceError } from "@dormice/protocol";
@@ -61,19 +61,27 @@ async function receiveParts(
 		await placeFile(path, part, placing);
 		done.push(uploaded(path, placing.metadata));
 	};
+	let broken: DormiceError | undefined;
 	parser.on("file", (field, part, filename) => {
+		// A part can break before anybody reads it.
+		part.on("error", (error) => {
+			broken ??= malformed(error);
+			parser.destroy(error);
+		});
 		if (field !== "file") return part.resume();
 		// The parser gives the next part only when this one has been read, so they never overlap on the way in.
 		placed = placed.then(() => store(part, filename));
 		placed.catch((error) => parser.destroy(error));
 	});
-	try {
-		await pipeline(body, parser);
-	} catch (error) {
-		await placed;
-		throw error instanceof DormiceError ? error : malformed(error);
+	const parsed = await Promise.allSettled([pipeline(body, parser)]);
+	const stored = await Promise.allSettled([placed]);
+	for (const outcome of [...stored, ...parsed]) {
+		if (outcome.status === "fulfilled") continue;
+		const { reason: error } = outcome;
+		// A part that broke also failed to be stored; a full disk also broke its part. The one we can name came first.
+		if (error instanceof DormiceError && error.reason !== "internal") throw error;
+		throw broken ?? (error instanceof DormiceError ? error : malformed(error));
 	}
-	await placed;
 	return done;
 }
 
@@ -98,12 +106,14 @@ function malformed(error: unknown): DormiceError {
 
 function decoded(request: IncomingMessage): Readable {
 	const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
-	if (encoding === "identity" || encoding === "") return request;
+	// Reading through an iterator: a failure on our side must not destroy the request, which has an answer to come.
+	const raw = Readable.from(request.iterator({ destroyOnReturn: false }), { objectMode: false });
+	if (encoding === "identity" || encoding === "") return raw;
 	if (encoding !== "gzip") {
 		throw new DormiceError("invalid_argument", `unsupported content encoding '${encoding}': send gzip or identity`);
 	}
 	const plain = createGunzip();
-	pipeline(request, plain).catch((error) => plain.destroy(malformed(error)));
+	pipeline(raw, plain).catch((error) => plain.destroy(malformed(error)));
 	return plain;
 }
 

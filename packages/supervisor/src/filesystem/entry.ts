@@ -1,4 +1,4 @@
-import type { Stats } from "node:fs";
+import type { BigIntStats } from "node:fs";
 import { lstat, readlink, realpath, stat } from "node:fs/promises";
 import { posix } from "node:path";
 import { filing } from "../errno.ts";
@@ -13,13 +13,13 @@ export interface Entry {
 	/** Of a symbolic link, what it leads to; `symlink` when it leads nowhere. */
 	readonly kind: "file" | "directory" | "symlink" | "other";
 	readonly path: string;
-	readonly size: number;
+	readonly size: bigint;
 	/** Permission bits, of the target. */
 	readonly mode: number;
 	readonly permissions: string;
 	readonly owner: string;
 	readonly group: string;
-	readonly modifiedAtMs: number;
+	readonly modifiedAtNs: bigint;
 	readonly symlinkTarget: string | undefined;
 	readonly metadata: Metadata;
 }
@@ -31,7 +31,7 @@ export interface EntryReader {
 
 /** Throws `path_not_found`. */
 export async function readEntry({ users, spawner }: EntryReader, path: string): Promise<Entry> {
-	const link = await filing(`reading '${path}'`, lstat(path));
+	const link = await filing(`reading '${path}'`, lstat(path, { bigint: true }));
 	const { target, symlinkTarget } = link.isSymbolicLink() ? await follow(path) : { target: link };
 	const kind = kindOf(target);
 	return {
@@ -39,20 +39,20 @@ export async function readEntry({ users, spawner }: EntryReader, path: string): 
 		kind,
 		path,
 		size: link.size,
-		mode: (target ?? link).mode & 0o777,
-		permissions: permissionString(link.mode),
-		owner: users.userName(link.uid),
-		group: users.groupName(link.gid),
-		modifiedAtMs: link.mtimeMs,
+		mode: Number((target ?? link).mode) & 0o777,
+		permissions: permissionString(Number(link.mode)),
+		owner: users.userName(Number(link.uid)),
+		group: users.groupName(Number(link.gid)),
+		modifiedAtNs: link.mtimeNs,
 		symlinkTarget,
 		// Only these can carry `user.` attributes, and a device must not be asked.
 		metadata: kind === "file" || kind === "directory" ? await readMetadata(spawner, path) : {},
 	};
 }
 
-async function follow(path: string): Promise<{ target?: Stats; symlinkTarget: string }> {
+async function follow(path: string): Promise<{ target?: BigIntStats; symlinkTarget: string }> {
 	try {
-		const [target, symlinkTarget] = await Promise.all([stat(path), realpath(path)]);
+		const [target, symlinkTarget] = await Promise.all([stat(path, { bigint: true }), realpath(path)]);
 		return { target, symlinkTarget };
 	} catch {
 		// A link that leads nowhere still says where it wanted to lead.
@@ -60,7 +60,7 @@ async function follow(path: string): Promise<{ target?: Stats; symlinkTarget: st
 	}
 }
 
-function kindOf(target: Stats | undefined): Entry["kind"] {
+function kindOf(target: BigIntStats | undefined): Entry["kind"] {
 	if (target === undefined) return "symlink";
 	if (target.isFile()) return "file";
 	return target.isDirectory() ? "directory" : "other";

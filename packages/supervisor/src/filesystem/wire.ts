@@ -3,6 +3,8 @@ import { DormiceError, filesystem as wire } from "@dormice/protocol";
 import { type Entry, type EntryReader, readEntry } from "./entry.ts";
 import type { Change, ChangeKind } from "./watch-events.ts";
 
+const SECOND_NS = 1_000_000_000n;
+
 const FILE_TYPES: Readonly<Record<Entry["kind"], wire.FileType>> = {
 	file: wire.FileType.FILE,
 	directory: wire.FileType.DIRECTORY,
@@ -20,13 +22,14 @@ const EVENT_TYPES: Readonly<Record<ChangeKind, wire.EventType>> = {
 
 export function entryInfo(entry: Entry) {
 	const { name, path, mode, permissions, owner, group, symlinkTarget, metadata } = entry;
-	const seconds = Math.floor(entry.modifiedAtMs / 1000);
-	const nanos = Math.floor((entry.modifiedAtMs - seconds * 1000) * 1e6);
+	// Before 1970 too, nanoseconds count upwards.
+	const nanos = ((entry.modifiedAtNs % SECOND_NS) + SECOND_NS) % SECOND_NS;
+	const seconds = (entry.modifiedAtNs - nanos) / SECOND_NS;
 	return {
 		...{ name, path, mode, permissions, owner, group, symlinkTarget, metadata },
 		type: FILE_TYPES[entry.kind],
-		size: BigInt(entry.size),
-		modifiedTime: { seconds: BigInt(seconds), nanos },
+		size: entry.size,
+		modifiedTime: { seconds, nanos: Number(nanos) },
 	};
 }
 

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { DormiceError, GUEST } from "@dormice/protocol";
 import { log } from "../log.ts";
+import type { RpcHandler } from "../rpc/handler.ts";
 import { allowCrossOrigin } from "./cors.ts";
 import { sendJson } from "./json.ts";
 import { refuse, tunnel } from "./tunnel.ts";
@@ -20,8 +21,7 @@ export interface ServerOptions {
 	readonly port: number;
 	readonly hostAddress: string;
 	readonly routes: ReadonlyMap<string, Route>;
-	/** Everything that is no route: the Connect services, which answer 404 themselves. */
-	readonly fallback: Handler;
+	readonly rpc: RpcHandler;
 	readonly admits: (token: string | undefined) => boolean;
 }
 
@@ -73,12 +73,9 @@ export class HttpServer implements AsyncDisposable {
 			if (!route?.open && !this.#options.admits(typeof token === "string" ? token : undefined)) {
 				throw new DormiceError("unauthenticated", UNAUTHORIZED);
 			}
-			if (!route) {
-				if (!url.pathname.startsWith("/process.Process/") && !url.pathname.startsWith("/filesystem.Filesystem/")) {
-					return sendNotFound(response, url);
-				}
-				return await this.#options.fallback(request, response, url);
-			}
+			const call = this.#options.rpc(url.pathname);
+			if (call) return await call(request, response);
+			if (!route) return sendNotFound(response, url);
 			if (route.methods && !route.methods.includes(request.method ?? "")) return sendNotFound(response, url);
 			await route.handle(request, response, url);
 		} catch (error) {
@@ -120,7 +117,7 @@ function fail(error: unknown, request: IncomingMessage, response: ServerResponse
 	}
 	for (const name of response.getHeaderNames())
 		if (/^(content|vary|last|accept)/.test(name)) response.removeHeader(name);
-	// What is left of an upload is not read; the connection ends with the answer.
-	if (!request.complete) response.setHeader("Connection", "close");
+	// What is left of an upload is read and dropped: closing on it would reset the connection and lose the answer.
+	request.resume();
 	sendJson(response, status, { code: status, message: known?.message ?? "internal error" });
 }

@@ -1,0 +1,216 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import {
+	chmodSync,
+	chownSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	statSync,
+	symlinkSync,
+	writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { after, before, beforeEach, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import type { Sandbox } from "e2b";
+import { json, TestGuest } from "../testing.ts";
+import { sign } from "./signature.ts";
+
+let guest: TestGuest;
+let sandbox: Sandbox;
+let here: string;
+before(async () => {
+	guest = await TestGuest.start();
+	sandbox = await guest.connect();
+});
+beforeEach(() => {
+	here = mkdtempSync(join(guest.directory, "case-"));
+});
+after(() => guest[Symbol.asyncDispose]());
+
+const octets = { "content-type": "application/octet-stream" };
+const at = (path: string, more = "") => `/files?path=${encodeURIComponent(path)}${more}`;
+const post = (path: string, body: RequestInit["body"], headers: Record<string, string> = octets) =>
+	guest.fetch(at(path), { method: "POST", headers, body, duplex: "half" } as RequestInit);
+
+test("files are written and read by the published client, empty ones too", async () => {
+	const path = join(here, "new/dir/ä ö.txt");
+	const entry = await sandbox.files.write(path, "content", { user: "games" });
+	assert.deepEqual([entry.name, entry.path, entry.type], ["ä ö.txt", path, "file"]);
+	assert.equal(await sandbox.files.read(path), "content");
+	const { uid, mode } = statSync(path);
+	assert.deepEqual([uid, mode & 0o777, statSync(join(here, "new")).uid], [5, 0o644, 5]);
+	await sandbox.files.write(join(here, "empty"), "");
+	assert.equal(await sandbox.files.read(join(here, "empty")), "");
+	await sandbox.files.writeFiles([1, 2, 3].map((i) => ({ path: join(here, `${i}`), data: `${i}` })));
+	assert.equal(await sandbox.files.read(join(here, "3")), "3");
+});
+
+test("overwriting keeps mode, owner and link", async () => {
+	writeFileSync(join(here, "f"), "old");
+	chmodSync(join(here, "f"), 0o751);
+	chownSync(join(here, "f"), 5, 60);
+	symlinkSync("f", join(here, "link"));
+	assert.equal((await post(join(here, "link"), "new")).status, 200);
+	const { uid, gid, mode } = statSync(join(here, "f"));
+	assert.deepEqual([readFileSync(join(here, "f"), "utf8"), uid, gid, mode & 0o777], ["new", 5, 60, 0o751]);
+	assert.deepEqual(readdirSync(here), ["f", "link"]);
+});
+
+test("a full disk is 507, and the old content stays", async () => {
+	mkdirSync(join(here, "small"));
+	execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", join(here, "small")]);
+	try {
+		const path = join(here, "small/f");
+		assert.equal((await post(path, "old")).status, 200);
+		const answer = await post(path, Buffer.alloc(4 << 20));
+		assert.equal(answer.status, 507);
+		assert.equal((await json(answer)).code, 507);
+		await assert.rejects(sandbox.files.write(path, "x".repeat(3 << 20)), { name: "NotEnoughSpaceError" });
+		assert.deepEqual([readFileSync(path, "utf8"), readdirSync(join(here, "small"))], ["old", ["f"]]);
+	} finally {
+		execFileSync("umount", [join(here, "small")]);
+	}
+});
+
+test("100 MiB up and down in bounded memory", async () => {
+	const status = `/proc/${supervisorPid()}/status`;
+	const rss = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(status, "utf8"))?.[1]) / 1024;
+	const chunk = randomBytes(1 << 20);
+	const hash = createHash("sha256");
+	async function* content() {
+		for (let i = 0; i < 100; i++) {
+			hash.update(chunk);
+			yield chunk;
+		}
+	}
+	const before = rss();
+	let most = before;
+	const timer = setInterval(() => {
+		most = Math.max(most, rss());
+	}, 20);
+	const path = join(here, "large");
+	assert.equal((await post(path, content() as unknown as ReadableStream)).status, 200);
+	const form = new FormData();
+	form.append("file", new Blob(Array.from({ length: 100 }, () => chunk)), "large");
+	assert.equal((await guest.fetch(at(path), { method: "POST", body: form })).status, 200);
+	const back = createHash("sha256");
+	for await (const bytes of (await guest.fetch(at(path))).body ?? []) back.update(bytes);
+	clearInterval(timer);
+	assert.equal(back.digest("hex"), hash.digest("hex"));
+	assert.ok(most - before < 80, `grew by ${most - before} MiB from ${before}`);
+});
+
+test("gzip is understood and given", async () => {
+	const path = join(here, "f");
+	const text = "gzip ".repeat(1000);
+	assert.equal((await post(path, gzipSync(text), { ...octets, "content-encoding": "gzip" })).status, 200);
+	const answer = await guest.fetch(at(path), { headers: { "accept-encoding": "gzip" } });
+	assert.deepEqual([answer.headers.get("content-encoding"), await answer.text()], ["gzip", text]);
+	assert.equal((await guest.fetch(at(path), { headers: { "accept-encoding": "identity;q=0, br" } })).status, 406);
+	assert.equal((await post(path, "not gzip", { ...octets, "content-encoding": "gzip" })).status, 400);
+	assert.equal(readFileSync(path, "utf8"), text);
+	assert.equal(await sandbox.files.read(path, { gzip: true }), text);
+});
+
+for (const [headers, status, body, range] of [
+	[{ range: "bytes=2-4" }, 206, "234", "bytes 2-4/10"],
+	[{ range: "bytes=-3" }, 206, "789", "bytes 7-9/10"],
+	[{ range: "bytes=7-" }, 206, "789", "bytes 7-9/10"],
+	[{ range: "bytes=10-" }, 416, "", "bytes */10"],
+	[{ range: "bytes=0-1,3-4" }, 200, "0123456789", null],
+	[{ "if-modified-since": new Date(Date.now() + 1000).toUTCString() }, 304, "", null],
+	[{ "if-unmodified-since": new Date(0).toUTCString() }, 412, "", null],
+	[{ range: "bytes=2-4", "if-range": new Date(0).toUTCString() }, 200, "0123456789", null],
+] as const) {
+	test(`${JSON.stringify(headers)} is answered ${status}`, async () => {
+		const path = join(here, "f");
+		writeFileSync(path, "0123456789");
+		const answer = await guest.fetch(at(path), { headers: { ...headers, "accept-encoding": "identity" } });
+		assert.deepEqual([answer.status, await answer.text(), answer.headers.get("content-range")], [status, body, range]);
+	});
+}
+
+test("metadata travels with a file, and each upload replaces it", async () => {
+	const path = join(here, "f");
+	const written = await post(path, "1", { ...octets, "X-Metadata-Kind": "report", "x-metadata-n": "1" });
+	assert.deepEqual((await json<{ metadata: object }[]>(written))[0]?.metadata, { kind: "report", n: "1" });
+	assert.deepEqual((await sandbox.files.getInfo(path)).metadata, { kind: "report", n: "1" });
+	assert.deepEqual(Object.keys((await json<object[]>(post(path, "2")))[0] ?? {}), ["path", "name", "type"]);
+	assert.deepEqual((await sandbox.files.getInfo(path)).metadata ?? {}, {});
+	assert.equal((await post(path, "3", { ...octets, "x-metadata-long": "x".repeat(5000) })).status, 400);
+	assert.equal((await post(path, "3", { ...octets, "x-metadata-k": "caf\u00e9" })).status, 400);
+});
+
+test("what cannot be done says why", async () => {
+	const status = async (path: string, init?: RequestInit) => (await guest.fetch(path, init)).status;
+	assert.equal(await status(at(here)), 400);
+	assert.equal(await status(at(join(here, "no"))), 404);
+	assert.equal(await status(at("/x", "&username=nobody-knows")), 401);
+	assert.equal(await status("/files", { method: "POST", headers: octets, body: "x" }), 400);
+	assert.equal((await post(here, "x")).status, 400);
+	assert.equal((await post("/etc/passwd/x", "x")).status, 400);
+	assert.equal((await post(join(here, "f"), "x", { "content-type": "multipart/form-data" })).status, 400);
+	assert.equal((await post(join(here, "f"), "x", { ...octets, "content-encoding": "br" })).status, 400);
+	const twice = new FormData();
+	twice.append("file", new Blob(["1"]), join(here, "f"));
+	twice.append("file", new Blob(["2"]), join(here, "f"));
+	assert.equal(await status("/files", { method: "POST", body: twice }), 400);
+	const headers = { "content-type": "multipart/form-data; boundary=xx" };
+	const cut = '--xx\r\nContent-Disposition: form-data; name="file"; filename="cut"\r\n\r\nabc';
+	assert.equal(await status(at(join(here, "cut")), { method: "POST", headers, body: cut }), 400);
+	assert.deepEqual(readdirSync(here), ["f"]);
+	assert.equal(await status(at("\0")), 400);
+});
+
+test("parts are joined and gone", async () => {
+	for (const part of ["1", "2", "3"]) writeFileSync(join(here, part), part.repeat(3));
+	const body = JSON.stringify({
+		source_paths: ["1", "2", "3"].map((name) => join(here, name)),
+		destination: join(here, "all"),
+	});
+	assert.equal((await guest.fetch("/files/compose", { method: "POST", body })).status, 200);
+	assert.deepEqual([readFileSync(join(here, "all"), "utf8"), readdirSync(here)], ["111222333", ["all"]]);
+});
+
+test("with an access token: the header, or a signature", async () => {
+	await using closed = await TestGuest.start();
+	const token = "0tQG31xiMp0IOQfaz9dcwi72L1CPo8e0";
+	const init = (body: object, headers = {}) =>
+		closed.fetch("/init", { method: "POST", headers, body: JSON.stringify(body) });
+	assert.equal((await init({ accessToken: token })).status, 204);
+	assert.equal((await init({ accessToken: "other" })).status, 401);
+	assert.equal((await init({ accessToken: token, envVars: { A: "1" } })).status, 204);
+	assert.equal((await closed.fetch("/health")).status, 204);
+	const refused = await closed.fetch("/envs");
+	assert.deepEqual([refused.status, (await json(refused)).code], [401, 401]);
+	assert.deepEqual(await (await closed.fetch("/envs", { headers: { "x-access-token": token } })).json(), { A: "1" });
+	const rpc = await closed.fetch("/process.Process/List", {
+		method: "POST",
+		headers: { "content-type": "application/json" },
+		body: "{}",
+	});
+	assert.equal(rpc.status, 401);
+
+	const path = "/etc/passwd";
+	const link = async (query: string) => {
+		const answer = await closed.fetch(`/files?path=${encodeURIComponent(path)}${query}`);
+		return answer.status === 200 ? 200 : (await json(answer)).message;
+	};
+	const signed = (expiration?: string) =>
+		`&signature=${encodeURIComponent(sign({ path, operation: "read", user: "", expiration }, token))}${expiration ? `&signature_expiration=${expiration}` : ""}`;
+	assert.equal(await link(""), "missing signature query parameter");
+	assert.equal(await link("&signature=v1_x"), "invalid signature");
+	assert.equal(await link(signed("1000")), "signature is already expired");
+	assert.equal(await link(signed("9999999999")), 200);
+	assert.equal(await link(signed()), 200);
+	assert.equal((await init({ accessToken: "other" }, { "x-access-token": token })).status, 204);
+	assert.equal(await link(signed()), "invalid signature");
+});
+
+function supervisorPid(): number {
+	return Number(execFileSync("pgrep", ["-o", "-P", String(guest.pid)], { encoding: "utf8" }).trim());
+}

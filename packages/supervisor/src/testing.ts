@@ -1,0 +1,84 @@
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { Sandbox } from "e2b";
+
+const SOURCES = join(import.meta.dirname, "../spawner");
+
+/** A supervisor under its spawner on this machine, with the published client connected to it. */
+export class TestGuest implements AsyncDisposable {
+	readonly url: string;
+	readonly pid: number;
+	/** For the test's files; removed with the guest. */
+	readonly directory: string;
+	readonly #stop: () => Promise<void>;
+
+	private constructor(init: { url: string; pid: number; directory: string; stop: () => Promise<void> }) {
+		this.url = init.url;
+		this.pid = init.pid;
+		this.directory = init.directory;
+		this.#stop = init.stop;
+	}
+
+	static async start(): Promise<TestGuest> {
+		const directory = mkdtempSync(join(tmpdir(), "dormice-supervisor-"));
+		const spawner = join(directory, "spawner");
+		const sources = readdirSync(SOURCES).filter((name) => name.endsWith(".c"));
+		const flags = ["-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Werror"];
+		execFileSync("cc", [...flags, "-o", spawner, ...sources], { cwd: SOURCES });
+		const child = spawn(spawner, [process.execPath, join(import.meta.dirname, "main.ts")], {
+			stdio: ["ignore", "pipe", "inherit"],
+			env: {
+				PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+				DORMICE_SUPERVISOR_PORT: "0",
+				DORMICE_HOST_ADDRESS: "127.0.0.1",
+				DORMICE_SPAWNER: spawner,
+				DORMICE_RUN_DIRECTORY: join(directory, "run"),
+			},
+		});
+		const { promise: port, resolve } = Promise.withResolvers<number>();
+		createInterface({ input: child.stdout }).on("line", (line) => {
+			const { message, fields } = JSON.parse(line);
+			if (message === "supervisor ready") resolve(fields.port);
+		});
+		const stop = async () => {
+			const gone = new Promise((resolve) => child.once("close", resolve));
+			child.kill("SIGKILL");
+			await gone;
+			rmSync(directory, { recursive: true, force: true });
+		};
+		const guest = new TestGuest({ url: `http://127.0.0.1:${await port}`, pid: child.pid ?? 0, directory, stop });
+		// What root's shell does at login on this machine is none of the tests' business.
+		await guest.fetch("/init", { method: "POST", body: JSON.stringify({ envVars: { HOME: directory } }) });
+		return guest;
+	}
+
+	connect(): Promise<Sandbox> {
+		return Sandbox.connect("debug", { debug: true, apiKey: "none", sandboxUrl: this.url });
+	}
+
+	/** A call outside the published client. */
+	fetch(path: string, init?: RequestInit): Promise<Response> {
+		return fetch(this.url + path, init);
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.#stop();
+	}
+}
+
+/** The answer's JSON, as a test expects it. */
+export async function json<T = Record<string, never>>(answer: Response | Promise<Response>): Promise<T> {
+	return (await (await answer).json()) as T;
+}
+
+/** Waits until `check` holds, and says what was awaited when it never does. */
+export async function until(what: string, check: () => boolean | Promise<boolean>, limitMs = 5000): Promise<void> {
+	const deadline = Date.now() + limitMs;
+	while (!(await check())) {
+		if (Date.now() > deadline) throw new Error(`never came: ${what}`);
+		await new Promise((resolve) => setTimeout(resolve, 20));
+	}
+}
