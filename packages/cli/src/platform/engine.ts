@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -30,6 +31,7 @@ export function engineService(paths: PlatformPaths, user: UserIds, environment: 
 		command: [NODE, `${REPOSITORY}/packages/engine/src/main.ts`],
 		env: {
 			...environment,
+			NODE_COMPILE_CACHE: join(paths.cache, "engine"),
 			DORMICE_DATA: paths.data,
 			DORMICE_RUN: paths.run,
 			DORMICE_ENGINE_SOCKET: paths.engineSocket,

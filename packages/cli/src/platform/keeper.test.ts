@@ -67,7 +67,7 @@ async function until(what: string, condition: () => boolean): Promise<void> {
 
 test("services start in order and stop in reverse, and one keeper is enough", async () => {
 	const paths = newPaths("order");
-	const services = [standIn(paths, "a"), standIn(paths, "b")];
+	const services = [standIn(paths, "a"), { ...standIn(paths, "b"), beforeStart: async () => undefined }];
 	const keeper = await open(paths, services);
 	await keeper.start(() => undefined);
 	assert.equal(await Keeper.tryOpen(paths, services, () => undefined), undefined);

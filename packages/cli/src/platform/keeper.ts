@@ -57,9 +57,12 @@ export class Keeper implements AsyncDisposable {
 		return new Keeper(paths, supervised, lock);
 	}
 
-	/** Brings the services up one after the other, each when the one before it can be used. */
+	/** Brings the services up: at once those that need nothing first, the others in order. Answers when all can be used. */
 	async start(progress: Progress): Promise<void> {
 		const { signal } = this.#aborted;
+		for (const supervised of this.#services) {
+			if (!supervised.service.beforeStart) supervised.start();
+		}
 		for (const supervised of this.#services) {
 			const { title, beforeStart } = supervised.service;
 			await beforeStart?.(progress, signal);

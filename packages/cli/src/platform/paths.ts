@@ -12,6 +12,8 @@ export interface PlatformPaths {
 	readonly apiKey: string;
 	readonly postgres: string;
 	readonly guest: string;
+	/** Compiled code of the platform's programs, by program: most of their start would be compiling. */
+	readonly cache: string;
 	readonly logs: string;
 	readonly sandboxLogs: string;
 	readonly engineSocket: string;
@@ -37,6 +39,7 @@ export function platformPaths(dataDir: string): PlatformPaths {
 		apiKey: join(data, "api-key"),
 		postgres: join(data, "postgres"),
 		guest: join(data, "guest"),
+		cache: join(data, "cache"),
 		logs: join(data, "logs"),
 		sandboxLogs: join(data, "logs/sandboxes"),
 		engineSocket: join(run, "engine.sock"),

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { step } from "../progress.ts";
 import { confined } from "./confine.ts";
 import { buildBase } from "./engine.ts";
@@ -13,18 +13,20 @@ import type { UserIds } from "./user.ts";
 export function serverService(paths: PlatformPaths, user: UserIds, settings: Settings): Service {
 	const databaseUrl = settings.environment.DATABASE_URL ?? postgresUrl(paths);
 	const url = platformUrl(settings);
+	const cache = join(paths.cache, "server");
 	return {
 		name: "server",
 		title: "Start the server",
 		command: confined([NODE, `${REPOSITORY}/packages/server/src/main.ts`], {
 			...user,
 			readOnly: [REPOSITORY, paths.run, paths.sandboxLogs, ...socketDirectory(databaseUrl)],
-			writable: [],
+			writable: [cache],
 			emptyRoot: paths.emptyRoot,
 		}),
 		env: {
 			PATH: "/usr/bin:/bin",
 			NODE_ENV: "production",
+			NODE_COMPILE_CACHE: cache,
 			DORMICE_DATA: paths.data,
 			DORMICE_PORT: String(settings.port),
 			DORMICE_LISTEN: settings.listen,

@@ -32,6 +32,9 @@ function wanted(paths: PlatformPaths): Directory[] {
 	return [
 		{ path: paths.data, mode: 0o755, uid: 0, gid: 0 },
 		{ path: paths.guest, mode: 0o755, uid: 0, gid: 0 },
+		{ path: paths.cache, mode: 0o755, uid: 0, gid: 0 },
+		{ path: join(paths.cache, "engine"), mode: 0o700, uid: 0, gid: 0 },
+		{ path: join(paths.cache, "server"), mode: 0o700, uid, gid },
 		{ path: paths.logs, mode: 0o750, uid: 0, gid },
 		// What the engine makes here belongs to the server's group.
 		{ path: paths.sandboxLogs, mode: 0o2750, uid: 0, gid },
