@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { mkdir, open, readdir, readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
@@ -17,6 +18,7 @@ export class Slots {
 	readonly #ready: Slot[] = [];
 	#filling: Promise<void> | undefined;
 	#closed = false;
+	#next = randomInt(SLOTS);
 
 	private constructor(options: SlotsOptions) {
 		this.#options = options;
@@ -97,10 +99,15 @@ export class Slots {
 		}
 	}
 
-	/** Takes the lowest free number: creating its file is what decides between platforms. */
+	/**
+	 * Takes the next free number: creating its file is what decides between platforms. Numbers go round, so that a
+	 * connection somebody still holds to a sandbox that is gone never meets another one.
+	 */
 	async #take(): Promise<number> {
 		const taken = new Set(await readdir(REGISTER));
-		for (let n = 0; n < SLOTS; n++) {
+		for (let tries = 0; tries < SLOTS; tries++) {
+			const n = this.#next;
+			this.#next = (this.#next + 1) % SLOTS;
 			if (taken.has(String(n))) continue;
 			try {
 				await using file = await open(join(REGISTER, String(n)), "wx", 0o600);

@@ -1,0 +1,220 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fromConnectError, newId, type Reason } from "@dormice/protocol";
+import { inside, TestEngine } from "./engine.ts";
+
+const LIMITS = { cpuCount: 1, memoryMib: 512, diskMib: 256, pids: 512 };
+
+let engine: TestEngine;
+let rootfsId = "";
+
+before(async () => {
+	engine = await TestEngine.open();
+	for await (const message of engine.client.buildRootfs({ name: "base" })) rootfsId = message.rootfsId;
+});
+
+after(async () => {
+	await engine[Symbol.asyncDispose]();
+});
+
+async function boot(limits = LIMITS) {
+	const sandboxId = newId("sandbox");
+	const { sandbox } = await engine.client.boot({ sandboxId, limits, source: { case: "rootfsId", value: rootfsId } });
+	assert.ok(sandbox);
+	return { id: sandboxId, ...sandbox };
+}
+
+async function store(sandboxId: string, memory = true) {
+	const generationId = newId("generation");
+	const { generation } = await engine.client.checkpoint({ sandboxId, generationId, memory, reason: "test" });
+	assert.ok(generation);
+	return generation;
+}
+
+async function destroyed(sandboxId: string) {
+	await engine.client.destroy({ sandboxId, forget: true });
+	assert.deepEqual(await engine.traces(sandboxId), []);
+}
+
+async function stateOf(sandboxId: string) {
+	return (await engine.client.list({})).sandboxes.find((one) => one.sandboxId === sandboxId)?.state;
+}
+
+async function generations() {
+	return (await engine.client.listGenerations({})).generations.map((one) => one.generationId).sort();
+}
+
+async function refusedAs(reason: Reason, work: Promise<unknown>) {
+	await assert.rejects(work, (error) => fromConnectError(error, "internal").reason === reason);
+}
+
+describe("a sandbox on this host", () => {
+	test("boots, knows its limits, and leaves nothing behind", async () => {
+		const { id, address, isolation, pid } = await boot();
+		assert.equal(isolation, "gvisor");
+		assert.ok(pid > 0);
+		const guest = await inside(address);
+		const totalMiB = Number(await guest.run("awk '/MemTotal/ { print int($2 / 1024) }' /proc/meminfo"));
+		assert.ok(totalMiB >= 512 && totalMiB < 1024, `it sees ${totalMiB} MiB`);
+		assert.match(await guest.run("df -m --output=size / | tail -1"), /^\s*2\d\d$/);
+		const stats = await engine.client.stats({ sandboxId: id });
+		assert.ok(stats.memoryBytes > 1_000_000n && stats.cpuUsageUs > 0n);
+		await destroyed(id);
+	});
+
+	test("reaches neither host nor private ranges nor another sandbox", async () => {
+		const [one, other] = await Promise.all([boot(), boot()]);
+		const guest = await inside(one.address);
+		await inside(other.address);
+		const host = one.address.replace(/\d+$/, (last) => String(Number(last) - 1));
+		for (const target of [`${host}:22`, `${other.address}:49983`, "10.0.0.1:22", "169.254.169.254:80", "1.1.1.1:80"]) {
+			const [address, port] = target.split(":");
+			const said = await guest.run(`timeout 1 bash -c '</dev/tcp/${address}/${port}' && echo reached || echo no`);
+			assert.match(said, /no$/, target);
+		}
+		await Promise.all([destroyed(one.id), destroyed(other.id)]);
+	});
+
+	test("goes on after a checkpoint, and after one that failed", async () => {
+		const before = await generations();
+		const { id, address } = await boot();
+		const guest = await inside(address);
+		await guest.run("echo before > /tmp/memory");
+		const generation = await store(id);
+		assert.equal(await stateOf(id), "paused");
+		await engine.client.resume({ sandboxId: id });
+		assert.equal(await (await inside(address)).run("cat /tmp/memory"), "before");
+
+		await engine.failOn("checkpoint");
+		await assert.rejects(store(id));
+		await engine.failOn("");
+		assert.equal(await stateOf(id), "running");
+		assert.equal(await (await inside(address)).run("cat /tmp/memory"), "before");
+		await engine.client.deleteGeneration({ generationId: generation.generationId });
+		assert.deepEqual(await generations(), before);
+		await destroyed(id);
+	});
+
+	test("wakes with memory and disk as stored; boots cold from the same generation with its disk alone", async () => {
+		const { id, address } = await boot();
+		const guest = await inside(address);
+		const bootId = await guest.run("cat /proc/sys/kernel/random/boot_id");
+		await guest.run("echo memory > /tmp/memory; echo disk > /root/disk; sync");
+		const { generationId } = await store(id);
+		await destroyed(id);
+
+		const woken = newId("sandbox");
+		const { sandbox } = await engine.client.restore({ sandboxId: woken, generationId, limits: LIMITS });
+		const same = await inside(sandbox?.address ?? "");
+		assert.equal(
+			await same.run("cat /tmp/memory /root/disk /proc/sys/kernel/random/boot_id"),
+			`memory\ndisk\n${bootId}`,
+		);
+		// What it writes now is its own: the generation stays as it is.
+		await same.run("echo changed > /root/disk; sync");
+		await destroyed(woken);
+
+		const cold = newId("sandbox");
+		const source = { case: "generationId", value: generationId } as const;
+		const booted = await engine.client.boot({ sandboxId: cold, limits: LIMITS, source });
+		const fresh = await inside(booted.sandbox?.address ?? "");
+		assert.match(await fresh.run("cat /tmp/memory"), /No such file/);
+		assert.equal(await fresh.run("cat /root/disk"), "disk");
+		assert.notEqual(await fresh.run("cat /proc/sys/kernel/random/boot_id"), bootId);
+		await destroyed(cold);
+		await engine.client.deleteGeneration({ generationId });
+	});
+
+	test("stands still while frozen", async () => {
+		const { id, address } = await boot();
+		const guest = await inside(address);
+		await guest.run("(while :; do echo x >> /tmp/ticks; sleep 0.05; done) > /dev/null 2>&1 &");
+		await engine.client.freeze({ sandboxId: id });
+		const { cpuUsageUs } = await engine.client.stats({ sandboxId: id });
+		await sleep(300);
+		assert.equal((await engine.client.stats({ sandboxId: id })).cpuUsageUs, cpuUsageUs);
+		await engine.client.thaw({ sandboxId: id });
+		assert.ok(Number(await (await inside(address)).run("wc -l < /tmp/ticks")) > 0);
+		await destroyed(id);
+	});
+
+	test("fills its own disk and nobody else's", async () => {
+		const { id, address } = await boot();
+		const guest = await inside(address);
+		const { poolFreeBytes } = await engine.client.probe({});
+		assert.match(await guest.run("dd if=/dev/zero of=/root/full bs=1M"), /No space left on device/);
+		const { poolFreeBytes: freeNow } = await engine.client.probe({});
+		assert.ok(poolFreeBytes - freeNow < 400n << 20n);
+		await guest.run("rm /root/full");
+		assert.equal(await guest.run("echo fits > /root/again && cat /root/again"), "fits");
+		await destroyed(id);
+	});
+
+	test("dies alone of taking more memory than it has, and comes back from its disk", async () => {
+		const [hungry, other] = await Promise.all([boot(), boot()]);
+		const guest = await inside(hungry.address);
+		await guest.run("echo kept > /root/kept; sync");
+		await guest.run("timeout 20 python3 -c 'x = bytearray(900 << 20)'").catch(() => "the sandbox went away");
+		await sleep(500);
+		assert.match(await (await inside(other.address)).run("echo well"), /well/);
+		await engine.client.destroy({ sandboxId: hungry.id, keepDisk: true });
+		const source = { case: "ownDisk", value: true } as const;
+		const { sandbox } = await engine.client.boot({ sandboxId: hungry.id, limits: LIMITS, source });
+		assert.equal(await (await inside(sandbox?.address ?? "")).run("cat /root/kept"), "kept");
+		await Promise.all([destroyed(hungry.id), destroyed(other.id)]);
+	});
+
+	test("lives on when the engine is killed, and the next engine finds it", async () => {
+		const { id, address } = await boot();
+		await (await inside(address)).run("echo here > /tmp/here");
+		const { generationId } = await store(id);
+		await engine.kill();
+		await engine.start();
+		// It stood still after the checkpoint, and the new engine knows.
+		assert.equal(await stateOf(id), "paused");
+		await engine.client.resume({ sandboxId: id });
+		assert.equal(await (await inside(address)).run("cat /tmp/here"), "here");
+		process.kill((await engine.client.list({})).sandboxes.find((one) => one.sandboxId === id)?.pid ?? 0, "SIGKILL");
+		await sleep(200);
+		assert.equal(await stateOf(id), "stopped");
+		await destroyed(id);
+		await engine.client.deleteGeneration({ generationId });
+	});
+
+	test("is removed whole when its start fails", async () => {
+		await engine.failOn("run");
+		const sandboxId = newId("sandbox");
+		const source = { case: "rootfsId", value: rootfsId } as const;
+		await refusedAs("command_failed", engine.client.boot({ sandboxId, limits: LIMITS, source }));
+		await engine.failOn("");
+		assert.deepEqual(await engine.traces(sandboxId), []);
+	});
+});
+
+describe("what the engine refuses", () => {
+	const sandboxId = newId("sandbox");
+	const generationId = newId("generation");
+	const rows: [string, Reason, () => Promise<unknown>][] = [
+		["an id that is a path", "invalid_argument", () => engine.client.destroy({ sandboxId: "../../etc" })],
+		["a sandbox that is not there", "sandbox_not_found", () => engine.client.freeze({ sandboxId })],
+		[
+			"a generation that is not there",
+			"generation_not_found",
+			() => engine.client.restore({ sandboxId, generationId, limits: LIMITS }),
+		],
+		["a sandbox without limits", "invalid_argument", () => engine.client.restore({ sandboxId, generationId })],
+		["a boot from nowhere", "invalid_argument", () => engine.client.boot({ sandboxId, limits: LIMITS })],
+		[
+			"a disk of its own that is not there",
+			"sandbox_not_found",
+			() => engine.client.boot({ sandboxId, limits: LIMITS, source: { case: "ownDisk", value: true } }),
+		],
+	];
+	for (const [name, reason, work] of rows) {
+		test(name, async () => {
+			await refusedAs(reason, work());
+			assert.deepEqual(await engine.traces(sandboxId), []);
+		});
+	}
+});

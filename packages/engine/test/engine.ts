@@ -1,0 +1,130 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { engine } from "@dormice/protocol";
+import { Sandbox } from "e2b";
+import { loadConfig } from "../src/config.ts";
+
+const MAIN = join(import.meta.dirname, "../src/main.ts");
+
+/** A real engine on the tests' data directory, with a `runsc` in front of the real one that can be told to fail. */
+export class TestEngine implements AsyncDisposable {
+	readonly config = loadConfig();
+	readonly client: Client<typeof engine.Engine>;
+	readonly #failing: string;
+	readonly #runsc: string;
+	#child: ReturnType<typeof spawn> | undefined;
+
+	private constructor() {
+		const nodeOptions = { socketPath: this.config.socket };
+		const transport = createConnectTransport({ httpVersion: "1.1", baseUrl: "http://engine", nodeOptions });
+		this.client = createClient(engine.Engine, transport);
+		this.#failing = join(this.config.run, "failing-verb");
+		this.#runsc = join(this.config.run, "runsc-in-front");
+	}
+
+	static async open(): Promise<TestEngine> {
+		if (!process.env.DORMICE_DATA) throw new Error("DORMICE_DATA must name the tests' data directory: run them with dormice test");
+		const tested = new TestEngine();
+		await mkdir(tested.config.run, { recursive: true });
+		const script = `#!/bin/sh
+verb=$(cat "${tested.#failing}" 2>/dev/null)
+for word in "$@"; do [ "$word" != "$verb" ] || { echo "told to fail" >&2; exit 1; }; done
+exec "${tested.config.runsc}" "$@"
+`;
+		await writeFile(tested.#runsc, script, { mode: 0o755 });
+		await tested.start();
+		return tested;
+	}
+
+	async start(): Promise<void> {
+		const env = { ...process.env, RUNSC_PATH: this.#runsc };
+		this.#child = spawn(process.execPath, [MAIN], { env, stdio: ["ignore", "ignore", "inherit"] });
+		const deadline = Date.now() + 30_000;
+		while (!(await this.#answers())) {
+			if (Date.now() > deadline || this.#child.exitCode !== null) throw new Error("the engine does not start");
+			await sleep(50);
+		}
+	}
+
+	/** As a crash ends it. */
+	async kill(): Promise<void> {
+		await this.#end("SIGKILL");
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		for (const { sandboxId } of (await this.client.list({})).sandboxes)
+			await this.client.destroy({ sandboxId, forget: true });
+		await this.#end("SIGTERM");
+	}
+
+	/** Makes every `runsc` with this verb fail until called with nothing. */
+	async failOn(verb: string): Promise<void> {
+		await writeFile(this.#failing, verb);
+	}
+
+	/** Every trace of the sandbox on this host: there must be none once it is destroyed. */
+	async traces(id: string): Promise<string[]> {
+		const found: string[] = [];
+		for (const line of (await readFile("/proc/mounts", "utf8")).split("\n"))
+			if (line.includes(id)) found.push(`mount ${line}`);
+		for (const controller of await readdir("/sys/fs/cgroup")) {
+			const dir = join("/sys/fs/cgroup", controller, `dormice-${this.config.instance}`, id);
+			if (existsSync(dir)) found.push(`cgroup ${dir}`);
+		}
+		for (const dir of [join(this.config.data, "pool/sandboxes", id), join(this.config.run, "sandboxes", id)]) {
+			if (existsSync(dir)) found.push(dir);
+		}
+		for (const pid of await readdir("/proc")) {
+			const line = /^\d+$/.test(pid) ? await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "") : "";
+			if (line.includes(id)) found.push(`process ${pid} ${line.slice(0, 80)}`);
+		}
+		for (const loop of await readdir("/sys/block")) {
+			const file = join("/sys/block", loop, "loop/backing_file");
+			const backing = existsSync(file) ? await readFile(file, "utf8").catch(() => "") : "";
+			if (backing.includes(id)) found.push(`${loop} on ${backing}`);
+		}
+		return found;
+	}
+
+	async #answers(): Promise<boolean> {
+		try {
+			await this.client.list({}, { timeoutMs: 1_000 });
+			return true;
+		} catch {
+			return false;
+		}
+	}
+
+	async #end(signal: NodeJS.Signals): Promise<void> {
+		const child = this.#child;
+		if (!child || child.exitCode !== null || child.signalCode !== null) return;
+		child.kill(signal);
+		await once(child, "exit");
+	}
+}
+
+/** A client of a sandbox's supervisor, straight to its address: no server is part of these tests. */
+export async function inside(address: string): Promise<{ run: (command: string) => Promise<string> }> {
+	const base = `http://${address}:49983`;
+	const deadline = Date.now() + 30_000;
+	for (;;) {
+		const response = await fetch(`${base}/health`, {
+			headers: { connection: "close" },
+			signal: AbortSignal.timeout(5_000),
+		}).catch(() => undefined);
+		if (response?.status === 204) break;
+		if (Date.now() > deadline) throw new Error(`the supervisor at ${address} does not answer`);
+		await sleep(20);
+	}
+	const sandbox = await Sandbox.connect("debug", { debug: true, sandboxUrl: base });
+	return {
+		run: async (command) =>
+			(await sandbox.commands.run(`{ ${command}\n} 2>&1 || true`, { user: "root", timeoutMs: 60_000 })).stdout.trim(),
+	};
+}
