@@ -39,7 +39,11 @@ int take_terminal(int master) {
 
 int resize_terminal(int master, unsigned columns, unsigned rows) {
 	struct winsize wanted = {.ws_col = (unsigned short)columns, .ws_row = (unsigned short)rows};
-	return ioctl(master, TIOCSWINSZ, &wanted) < 0 ? errno : 0;
+	if (ioctl(master, TIOCSWINSZ, &wanted) < 0) return errno;
+	/* Linux tells the programs in the foreground by itself; gVisor does not. Told twice, they only draw twice. */
+	pid_t foreground = 0;
+	if (ioctl(master, TIOCGPGRP, &foreground) == 0 && foreground > 0) kill(-foreground, SIGWINCH);
+	return 0;
 }
 
 /* One direction: a buffer between two descriptors. */

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { posix } from "node:path";
-import { Readable } from "node:stream";
+import { PassThrough, type Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { DormiceError } from "@dormice/protocol";
@@ -106,8 +106,7 @@ function malformed(error: unknown): DormiceError {
 
 function decoded(request: IncomingMessage): Readable {
 	const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
-	// Reading through an iterator: a failure on our side must not destroy the request, which has an answer to come.
-	const raw = Readable.from(request.iterator({ destroyOnReturn: false }), { objectMode: false });
+	const raw = detached(request);
 	if (encoding === "identity" || encoding === "") return raw;
 	if (encoding !== "gzip") {
 		throw new DormiceError("invalid_argument", `unsupported content encoding '${encoding}': send gzip or identity`);
@@ -115,6 +114,16 @@ function decoded(request: IncomingMessage): Readable {
 	const plain = createGunzip();
 	pipeline(raw, plain).catch((error) => plain.destroy(malformed(error)));
 	return plain;
+}
+
+/** The request's body, apart: a failure to store it must not destroy the connection, on which an answer is to come. */
+function detached(request: IncomingMessage): Readable {
+	const body = new PassThrough();
+	request.pipe(body);
+	request.once("close", () => {
+		if (!request.complete) body.destroy(new DormiceError("invalid_argument", "the upload was cut off"));
+	});
+	return body;
 }
 
 function uploaded(path: string, metadata: Metadata): Uploaded {

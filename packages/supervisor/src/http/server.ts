@@ -118,6 +118,6 @@ function fail(error: unknown, request: IncomingMessage, response: ServerResponse
 	for (const name of response.getHeaderNames())
 		if (/^(content|vary|last|accept)/.test(name)) response.removeHeader(name);
 	// What is left of an upload is read and dropped: closing on it would reset the connection and lose the answer.
-	request.resume();
+	request.unpipe().resume();
 	sendJson(response, status, { code: status, message: known?.message ?? "internal error" });
 }

@@ -1,5 +1,6 @@
 import { constants, openSync } from "node:fs";
 import { Socket } from "node:net";
+import { constants as os } from "node:os";
 import { DormiceError } from "@dormice/protocol";
 import { errnoText } from "../errno.ts";
 import { bestEffort } from "../log.ts";
@@ -115,8 +116,17 @@ export class Spawner implements AsyncDisposable {
 		return this.#do("set the clock", OP.clock, (frame) => frame.u32(seconds).u32(nanoseconds));
 	}
 
-	setXattr(path: string, name: string, value: string): Promise<void> {
-		return this.#do("store an attribute", OP.setXattr, (frame) => frame.string(path).string(name).string(value));
+	/** Fails with `not_implemented` on a file system that keeps no extended attributes. */
+	async setXattr(path: string, name: string, value: string): Promise<void> {
+		const { errno } = await this.#call(OP.setXattr, (frame) => frame.string(path).string(name).string(value));
+		if (errno === os.errno.EOPNOTSUPP) {
+			throw new DormiceError("not_implemented", `the file system of '${path}' keeps no metadata: upload without it`);
+		}
+		if (errno !== 0)
+			throw new DormiceError(
+				errno === os.errno.ENOSPC ? "disk_full" : "internal",
+				`cannot store metadata: ${errnoText(errno)}`,
+			);
 	}
 
 	/** The extended attributes whose name starts with `prefix`. None where the file system has no such thing. */
