@@ -5,6 +5,7 @@
  *
  *   spawner                       the supervisor is the bundle in the directory of MOUNT
  *   spawner COMMAND [ARGUMENT…]   the supervisor is this command
+ *   sudo …                        called by this name: see sudo.c
  *   spawner watch PATH [-r]       prints inotify's events: see watch.c
  *
  * When the supervisor dies, what it started lives on, but unattended: output pipes break, terminals hang up, and the
@@ -12,6 +13,7 @@
  */
 #define _GNU_SOURCE
 #include "attributes.h"
+#include "elevate.h"
 #include "process.h"
 #include "watch.h"
 #include <errno.h>
@@ -47,6 +49,13 @@ static struct {
 	pid_t pid;
 	uint32_t id;
 } syncs[SYNCS];
+
+/* Its own process, so that nothing a user sends it can hold up the spawner. */
+static void start_elevator(void) {
+	if (getuid() != 0 || !needs_elevating() || fork() != 0) return;
+	elevate();
+	_exit(1);
+}
 
 static int64_t now_ms(void) {
 	struct timespec t;
@@ -229,6 +238,8 @@ static int reap(int pause) {
 static void wake(int signal) { (void)signal; }
 
 int main(int argc, char **argv) {
+	const char *called = strrchr(argv[0], '/');
+	if (strcmp(called ? called + 1 : argv[0], "sudo") == 0) return sudo(argc, argv);
 	if (argc >= 3 && strcmp(argv[1], "watch") == 0) return watch(argv[2], argc > 3);
 	if (argc > 1) supervisor.command = (const char **)argv + 1;
 	/* Whatever we were started with, children get none of it. */
@@ -236,6 +247,7 @@ int main(int argc, char **argv) {
 	prepare_spawning();
 	/* For all we start but the supervisor. We are too small ourselves to be worth killing. */
 	be_victim("100");
+	start_elevator();
 	sigset_t child, none;
 	sigemptyset(&none);
 	sigemptyset(&child);

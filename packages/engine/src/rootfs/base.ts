@@ -33,7 +33,7 @@ const PACKAGES = [
 		"rsync",
 		"ripgrep",
 	],
-	...["sqlite3", "sudo", "tar", "tree", "tzdata", "unzip", "vim-tiny", "wget", "xz-utils", "zip", "zstd"],
+	...["sqlite3", "sudo", "tar", "tree", "tzdata", "unzip", "wget", "xz-utils", "zip", "zstd"],
 	...["gcc", "g++", "make", "libc6-dev", "pkg-config"],
 	...[
 		"python3",
@@ -72,6 +72,7 @@ export async function baseRecipe(): Promise<Recipe> {
 			await installPackages(suite, dir, progress);
 			progress("adding the user, Node and npm");
 			await addUser(dir);
+			await divertSudo(dir);
 			await addNode(dir, node, npm);
 			await cp(FILES, dir, { recursive: true, force: true });
 			await chmod(join(dir, "etc/sudoers.d/user"), 0o440);
@@ -87,7 +88,12 @@ async function installPackages(suite: string, dir: string, progress: (line: stri
 		"mmdebstrap",
 		[
 			...["--variant=minbase", "--mode=root", "--verbose", "--skip=cleanup/reproducible"],
-			...['--aptopt=Acquire::Languages "none"', "--aptopt=APT::Install-Recommends false", ...skip],
+			...[
+				'--aptopt=Acquire::Languages "none"',
+				"--dpkgopt=force-unsafe-io",
+				"--aptopt=APT::Install-Recommends false",
+				...skip,
+			],
 			`--include=${PACKAGES.join(",")}`,
 			...[suite, dir, ...(await aptSources(suite))],
 		],
@@ -130,6 +136,13 @@ async function addUser(dir: string): Promise<void> {
 		"user",
 	]);
 	await command("chroot", [dir, "passwd", "--delete", "user"]);
+}
+
+/** gVisor honours no set-uid bit: `sudo` is the supervisor's own, which runs Debian's where that works. */
+async function divertSudo(dir: string): Promise<void> {
+	const divert = ["dpkg-divert", "--local", "--rename", "--divert", "/usr/bin/sudo.distrib", "--add", "/usr/bin/sudo"];
+	await command("chroot", [dir, ...divert]);
+	await symlink(`${GUEST.mount}/spawner`, join(dir, "usr/bin/sudo"));
 }
 
 async function addNode(dir: string, node: string, npm: string): Promise<void> {
