@@ -4,7 +4,7 @@ import { printJson, printLine } from "../output.ts";
 import { buildBase } from "../platform/engine.ts";
 import { runningKeeper } from "../platform/keeper.ts";
 import { type PlatformPaths, platformPaths } from "../platform/paths.ts";
-import { readSettings } from "../platform/settings.ts";
+import { readVariables } from "../platform/settings.ts";
 import { keep, prepare, startLock, waitUntilHealthy } from "../platform/up.ts";
 import type { CommonOptions } from "../program.ts";
 import { type Progress, showProgress, step } from "../progress.ts";
@@ -42,8 +42,8 @@ export function setupCommand(config: Config): Command {
 /** The platform is up: only completes what is missing. */
 async function refresh(paths: PlatformPaths, config: Config, progress: Progress): Promise<void> {
 	const keeper = runningKeeper(paths);
-	const environment = { ...readSettings(paths.settings).environment, ...config.passedOn };
-	await setUp({ paths, path: config.path, environment, progress });
+	const variables = readVariables(paths.variables, config.passedOn);
+	await setUp({ paths, path: config.path, variables, progress });
 	if (keeper) await waitUntilHealthy(paths, keeper);
 	await step(progress, "Base template", (line) => buildBase(paths, line, endSignal()));
 }

@@ -8,7 +8,6 @@ import { run } from "../command.ts";
 import { type Config, inheritedEnvironment } from "../config.ts";
 import { takeDown } from "../platform/down.ts";
 import { NODE, platformPaths, REPOSITORY } from "../platform/paths.ts";
-import { readSettings } from "../platform/settings.ts";
 import { showProgress } from "../progress.ts";
 import { requireRoot } from "../setup/root.ts";
 import { setUp } from "../setup/setup.ts";
@@ -36,8 +35,7 @@ export function testCommand(config: Config): Command {
 		.action(async (files: string[]) => {
 			requireRoot("`dormice test`", "it runs real sandboxes");
 			const paths = platformPaths(mkdtempSync("/var/tmp/dormice-test-"));
-			const environment = { ...readSettings(paths.settings).environment, ...config.passedOn };
-			await setUp({ paths, path: config.path, environment, progress: showProgress() });
+			await setUp({ paths, path: config.path, variables: config.passedOn, progress: showProgress() });
 			try {
 				process.exitCode = await checkAndTest(files, paths.data, config);
 			} finally {

@@ -6,9 +6,8 @@ import { Keeper } from "../platform/keeper.ts";
 import type { PlatformPaths } from "../platform/paths.ts";
 import { readRecord } from "../platform/record.ts";
 import { recordPath } from "../platform/service.ts";
-import { readSettings } from "../platform/settings.ts";
+import { readVariables, type Variables } from "../platform/settings.ts";
 import { requireUser } from "../platform/user.ts";
-import { locate } from "../setup/programs.ts";
 import type { Check, Diagnosis, Driver } from "./check.ts";
 import { hostChecks } from "./host.ts";
 
@@ -17,14 +16,15 @@ const PROBE_DEADLINE_MS = 120_000;
 
 /** Looks at the host, then asks the engine to prove what it can run. */
 export async function examine(paths: PlatformPaths, config: Config): Promise<Diagnosis> {
-	const environment = { ...readSettings(paths.settings).environment, ...config.passedOn };
-	const checks = hostChecks(paths, config.path, environment.RUNSC_PATH);
+	const isRoot = process.getuid?.() === 0;
+	const variables = isRoot ? readVariables(paths.variables, config.passedOn) : config.passedOn;
+	const checks = hostChecks(paths, config.path, variables.RUNSC_PATH);
 	const unmet = checks.filter(({ ok, required }) => required && !ok);
 	if (unmet.length > 0) {
 		return { ok: false, why: `missing: ${unmet.map(({ name }) => name).join(", ")}`, checks, drivers: [] };
 	}
 	try {
-		const report = await probe(paths, config, environment);
+		const report = await probe(paths, config, variables);
 		const drivers = report.drivers.map(toDriver);
 		const chosen = drivers.find(({ isolation }) => isolation === report.isolation);
 		return {
@@ -41,22 +41,12 @@ export async function examine(paths: PlatformPaths, config: Config): Promise<Dia
 }
 
 /** Asks the engine that runs, or one that is started for the purpose. */
-async function probe(
-	paths: PlatformPaths,
-	config: Config,
-	environment: Record<string, string>,
-): Promise<engine.ProbeResponse> {
+async function probe(paths: PlatformPaths, config: Config, variables: Variables): Promise<engine.ProbeResponse> {
 	if (readRecord(recordPath(paths, "engine"))) return ask(paths);
 	if (!existsSync(`${paths.guest}/current`)) {
 		throw new DormiceError("not_set_up", "the platform is not set up yet; run: sudo dormice setup");
 	}
-	const { DATABASE_URL: _, ...engineEnvironment } = environment;
-	const runsc = locate("runsc", config.path);
-	const service = engineService(paths, requireUser(), {
-		...(runsc ? { RUNSC_PATH: runsc } : {}),
-		...engineEnvironment,
-		PATH: config.path,
-	});
+	const service = engineService(paths, requireUser(), variables, config.path);
 	const keeper = await Keeper.tryOpen(paths, [service], () => undefined);
 	if (!keeper) throw new DormiceError("state_conflict", "the platform is just being started; try again in a moment");
 	await using _keeper = keeper;

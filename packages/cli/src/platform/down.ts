@@ -7,7 +7,6 @@ import type { PlatformPaths } from "./paths.ts";
 import { sendSignal, waitForEnd } from "./process.ts";
 import { recordPath } from "./service.ts";
 import { platformServices } from "./services.ts";
-import { readSettings } from "./settings.ts";
 
 /** Longer than all services' own deadlines together. */
 const DEADLINE_MS = 120_000;
@@ -32,7 +31,7 @@ export async function takeDown(paths: PlatformPaths, config: Config, progress: P
 /** The keeper was killed: becomes the keeper of what it left behind, to stop it in order. */
 async function clearLeftovers(paths: PlatformPaths, config: Config, progress: Progress): Promise<boolean> {
 	if (!existsSync(paths.settings)) return false;
-	const services = platformServices(paths, readSettings(paths.settings), config.path);
+	const services = platformServices(paths, config);
 	if (!services.some(({ name }) => existsSync(recordPath(paths, name)))) return false;
 	const heir = await Keeper.tryOpen(paths, services, (text) => progress({ kind: "line", text }));
 	if (!heir) throw new DormiceError("state_conflict", "Dormice is just being started; run this again in a moment");

@@ -4,8 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { type DormiceError, engine, fromConnectError } from "@dormice/protocol";
+import { locate } from "../setup/programs.ts";
 import { NODE, type PlatformPaths, REPOSITORY } from "./paths.ts";
 import type { Service } from "./service.ts";
+import type { Variables } from "./settings.ts";
 import type { UserIds } from "./user.ts";
 
 export type EngineClient = Client<typeof engine.Engine>;
@@ -24,13 +26,21 @@ export function engineError(error: unknown): DormiceError {
 	return fromConnectError(error, "engine_unavailable");
 }
 
-export function engineService(paths: PlatformPaths, user: UserIds, environment: Record<string, string>): Service {
+export function engineService(
+	paths: PlatformPaths,
+	user: UserIds,
+	{ DATABASE_URL: _, ...variables }: Variables,
+	searchPath: string,
+): Service {
+	const runsc = locate("runsc", searchPath);
 	return {
 		name: "engine",
 		title: "Start the engine",
 		command: [NODE, `${REPOSITORY}/packages/engine/src/main.ts`],
 		env: {
-			...environment,
+			PATH: searchPath,
+			...(runsc ? { RUNSC_PATH: runsc } : {}),
+			...variables,
 			NODE_COMPILE_CACHE: join(paths.cache, "engine"),
 			DORMICE_DATA: paths.data,
 			DORMICE_RUN: paths.run,

@@ -41,5 +41,5 @@ test("a platform that listens everywhere is reached on this machine", () => {
 		["::1", "http://[::1]:1"],
 		["10.1.2.3", "http://10.1.2.3:1"],
 	] as const;
-	for (const [listen, url] of rows) assert.equal(platformUrl({ listen, port: 1, environment: {} }), url);
+	for (const [listen, url] of rows) assert.equal(platformUrl({ listen, port: 1 }), url);
 });

@@ -9,6 +9,7 @@ export interface PlatformPaths {
 	/** Sockets and the records of what runs. Its length does not depend on `data`: socket paths end at 107 bytes. */
 	readonly run: string;
 	readonly settings: string;
+	readonly variables: string;
 	readonly apiKey: string;
 	readonly postgres: string;
 	readonly guest: string;
@@ -36,6 +37,7 @@ export function platformPaths(dataDir: string): PlatformPaths {
 		data,
 		run,
 		settings: join(data, "config.json"),
+		variables: join(data, "variables.json"),
 		apiKey: join(data, "api-key"),
 		postgres: join(data, "postgres"),
 		guest: join(data, "guest"),

@@ -6,12 +6,12 @@ import { buildBase } from "./engine.ts";
 import { NODE, type PlatformPaths, REPOSITORY } from "./paths.ts";
 import { postgresUrl } from "./postgres.ts";
 import type { Service } from "./service.ts";
-import { platformUrl, type Settings } from "./settings.ts";
+import { platformUrl, type Settings, type Variables } from "./settings.ts";
 import type { UserIds } from "./user.ts";
 
 /** The server: no root, no capabilities, and of the host it sees the program, the sockets and the sandboxes' logs. */
-export function serverService(paths: PlatformPaths, user: UserIds, settings: Settings): Service {
-	const databaseUrl = settings.environment.DATABASE_URL ?? postgresUrl(paths);
+export function serverService(paths: PlatformPaths, user: UserIds, settings: Settings, variables: Variables): Service {
+	const databaseUrl = variables.DATABASE_URL ?? postgresUrl(paths);
 	const url = platformUrl(settings);
 	const cache = join(paths.cache, "server");
 	return {

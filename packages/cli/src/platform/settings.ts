@@ -11,19 +11,29 @@ export interface Settings {
 	listen: string;
 	/** Sandboxes answer at `<port>-<id>.<domain>`. */
 	domain?: string;
-	/** Variables for the engine and the server, such as `DATABASE_URL`. */
-	environment: Record<string, string>;
 }
+
+/** Variables for the engine and the server, such as `DATABASE_URL`. In a file of their own: they may hold a password. */
+export type Variables = Record<string, string>;
 
 export const DEFAULT_PORT = 3999;
 const DEFAULT_LISTEN = "127.0.0.1";
 
 /** The recorded settings, or the defaults when nothing is recorded yet. */
 export function readSettings(path: string): Settings {
-	const defaults: Settings = { port: DEFAULT_PORT, listen: DEFAULT_LISTEN, environment: {} };
-	if (!existsSync(path)) return defaults;
+	const defaults: Settings = { port: DEFAULT_PORT, listen: DEFAULT_LISTEN };
+	return { ...defaults, ...(readJson(path) as Partial<Settings>) };
+}
+
+/** The recorded variables, overridden by those of this run. */
+export function readVariables(path: string, ofThisRun: Variables): Variables {
+	return { ...(readJson(path) as Variables), ...ofThisRun };
+}
+
+function readJson(path: string): unknown {
+	if (!existsSync(path)) return {};
 	try {
-		return { ...defaults, ...(JSON.parse(readFileSync(path, "utf8")) as Partial<Settings>) };
+		return JSON.parse(readFileSync(path, "utf8"));
 	} catch (cause) {
 		throw new DormiceError("invalid_argument", `Cannot read ${path}; mend it, or delete it to go back to defaults.`, {
 			cause,
@@ -32,8 +42,11 @@ export function readSettings(path: string): Settings {
 }
 
 export function writeSettings(path: string, settings: Settings): void {
-	// May hold the password of a database.
-	writeDurably(path, `${JSON.stringify(settings, undefined, "\t")}\n`, 0o600);
+	writeDurably(path, `${JSON.stringify(settings, undefined, "\t")}\n`, 0o644);
+}
+
+export function writeVariables(path: string, variables: Variables): void {
+	writeDurably(path, `${JSON.stringify(variables, undefined, "\t")}\n`, 0o600);
 }
 
 /** The address clients on this machine use. */

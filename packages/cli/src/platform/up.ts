@@ -16,7 +16,7 @@ import { readRecord } from "./record.ts";
 import { health } from "./server.ts";
 import { logPath, recordPath } from "./service.ts";
 import { platformServices } from "./services.ts";
-import { platformUrl, readSettings, type Settings, writeSettings } from "./settings.ts";
+import { platformUrl, readSettings, readVariables, type Settings, writeSettings, writeVariables } from "./settings.ts";
 
 /** What a caller may choose of a platform; what it does not is as recorded. */
 export interface Choices {
@@ -42,9 +42,9 @@ export async function prepare(
 	progress: Progress,
 ): Promise<Settings> {
 	const recorded = readSettings(paths.settings);
-	const environment = { ...recorded.environment, ...config.passedOn };
-	await setUp({ paths, path: config.path, environment, progress });
-	const wanted: Settings = { ...recorded, ...choices, environment };
+	const variables = readVariables(paths.variables, config.passedOn);
+	await setUp({ paths, path: config.path, variables, progress });
+	const wanted: Settings = { ...recorded, ...choices };
 	// A server that an earlier keeper left behind will be adopted; the port is taken by it.
 	if (!readRecord(recordPath(paths, "server"))) {
 		wanted.port = await claimPort(wanted.port, wanted.listen, config.path);
@@ -52,6 +52,7 @@ export async function prepare(
 	if (JSON.stringify(wanted) !== JSON.stringify(recorded) || !existsSync(paths.settings)) {
 		writeSettings(paths.settings, wanted);
 	}
+	if (Object.keys(variables).length > 0) writeVariables(paths.variables, variables);
 	return wanted;
 }
 
@@ -64,7 +65,7 @@ export async function keep(
 	config: Config,
 	{ progress, onReady, signal }: { progress: Progress; onReady: () => void | Promise<void>; signal: AbortSignal },
 ): Promise<boolean> {
-	const services = platformServices(paths, readSettings(paths.settings), config.path);
+	const services = platformServices(paths, config);
 	const keeper = await Keeper.tryOpen(paths, services, (line) => progress({ kind: "line", text: line }));
 	if (!keeper) return false;
 	await using _keeper = keeper;

@@ -1,6 +1,7 @@
 import { DormiceError } from "@dormice/protocol";
 import { Lock } from "../platform/lock.ts";
 import type { PlatformPaths } from "../platform/paths.ts";
+import type { Variables } from "../platform/settings.ts";
 import { type Progress, step } from "../progress.ts";
 import { accountStep } from "./account.ts";
 import { apiKeyStep } from "./api-key.ts";
@@ -15,8 +16,7 @@ export interface SetupOptions {
 	paths: PlatformPaths;
 	/** Search path for programs. */
 	path: string;
-	/** The settings' variables: `DATABASE_URL`, `RUNSC_PATH` and the like. */
-	environment: Record<string, string>;
+	variables: Variables;
 	progress: Progress;
 }
 
@@ -25,12 +25,12 @@ export function machineSteps(path: string, runscPath: string | undefined): Setup
 	return [packagesStep(path), runscStep(path, runscPath), accountStep(path)];
 }
 
-function platformSteps({ paths, path, environment }: SetupOptions): SetupStep[] {
+function platformSteps({ paths, path, variables }: SetupOptions): SetupStep[] {
 	return [
 		directoriesStep(paths),
 		apiKeyStep(paths),
 		guestStep(paths.guest, path),
-		...(environment.DATABASE_URL === undefined ? [databaseStep(paths)] : []),
+		...(variables.DATABASE_URL === undefined ? [databaseStep(paths)] : []),
 	];
 }
 
@@ -40,7 +40,7 @@ export async function setUp(options: SetupOptions): Promise<void> {
 	await using _lock = await Lock.acquire("/run/dormice/setup.lock", (holder) => {
 		options.progress({ kind: "line", text: `waiting for the set-up that ${holder} is doing` });
 	});
-	await runSteps(machineSteps(options.path, options.environment.RUNSC_PATH), options.progress);
+	await runSteps(machineSteps(options.path, options.variables.RUNSC_PATH), options.progress);
 	await runSteps(platformSteps(options), options.progress);
 }
 
