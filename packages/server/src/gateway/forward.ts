@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage, request, type ServerResponse 
 import type { Logger } from "../log.ts";
 import { requestHeaders, responseHeaders, trailerPairs } from "./headers.ts";
 import type { Lease } from "./lease.ts";
-import { failed, portClosed, type Refusal } from "./refusal.ts";
+import { failed, notFound, portClosed, type Refusal } from "./refusal.ts";
 
 /** A request on its way, and how to answer when it does not get there. */
 export interface Passage {
@@ -15,6 +15,8 @@ export interface Passage {
 	refuse: (refusal: Refusal) => void;
 }
 
+const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
+
 /**
  * Sends a request to the sandbox and its answer back, both as streams: at no time is more of a body in memory than the
  * sockets' buffers. Whichever side goes away takes the other with it.
@@ -23,8 +25,10 @@ export function forward(passage: Passage): void {
 	const { req, res, lease } = passage;
 	const hasBody = req.headers["transfer-encoding"] !== undefined || (req.headers["content-length"] ?? "0") !== "0";
 	const release = lease.link.hold(() => {
-		res.destroy();
 		upstream.destroy();
+		// Whether the sandbox acted on it nobody knows: only a question that may be asked again gets an answer.
+		if (!res.headersSent && SAFE.has(req.method ?? "")) passage.refuse(notFound(lease.sandboxId));
+		else res.destroy();
 	});
 	let upstream = send(passage, hasBody, () => {
 		// A kept connection that the sandbox closed just as we reached for it. Nothing was said twice: no body was sent.
@@ -54,6 +58,7 @@ function send(passage: Passage, hasBody: boolean, again: (() => void) | undefine
 	upstream.on("continue", () => res.writeContinue());
 	upstream.on("response", (answer) => passBack(answer, res));
 	upstream.on("error", (error) => {
+		if (res.writableEnded) return;
 		if (res.headersSent || res.destroyed) res.destroy();
 		else if (!hasBody && again !== undefined && upstream.reusedSocket && isStale(error)) again();
 		else passage.refuse(refusalOf(error, lease, passage.log));

@@ -62,14 +62,20 @@ function connectTcp(
 		const socket = connect({ host: address, port, noDelay: true, keepAlive: true });
 		opened(socket);
 		const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-		const settle = (end: () => void) => {
-			clearTimeout(timer);
-			socket.removeAllListeners("connect").removeAllListeners("error").removeAllListeners("close");
-			end();
+		const connected = () => {
+			settle();
+			resolve(socket);
 		};
-		socket.once("connect", () => settle(() => resolve(socket)));
-		socket.once("error", (error) => settle(() => reject(error)));
-		socket.once("close", () => settle(() => reject(new Error("closed while connecting"))));
+		const failed = (error: Error) => {
+			settle();
+			reject(error);
+		};
+		const closed = () => failed(new Error("closed while connecting"));
+		const settle = () => {
+			clearTimeout(timer);
+			socket.off("connect", connected).off("error", failed).off("close", closed);
+		};
+		socket.once("connect", connected).once("error", failed).once("close", closed);
 	});
 }
 

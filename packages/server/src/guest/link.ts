@@ -83,12 +83,13 @@ export class Link implements Disposable {
 		socket.once("close", () => this.#sockets.delete(socket));
 	}
 
-	/** Ends every request, then resets every connection, so that the sandbox sees it before it is stopped. */
+	/** Resets every connection and ends every request at once, so that the sandbox sees it before it is stopped. */
 	[Symbol.dispose](): void {
 		this.#closed = true;
+		// Before anybody can close them politely: a connection that only one side closed is still one at a checkpoint.
+		for (const socket of this.#sockets) socket.resetAndDestroy();
 		for (const end of this.#onClose) end();
 		this.#onClose.clear();
-		for (const socket of this.#sockets) socket.resetAndDestroy();
 		this.agent.destroy();
 	}
 }

@@ -42,7 +42,9 @@ suite("life", () => {
 		assert.equal(await count(id), 2, "the counter went on");
 		await again.pause();
 		// The generation before is retired in the background.
-		await until(() => [...platform.engine.generations.values()].filter(({ reason }) => reason === "pause").length === 1);
+		await until(
+			() => [...platform.engine.generations.values()].filter(({ reason }) => reason === "pause").length === 1,
+		);
 		await again.kill();
 		await until(() => [...platform.engine.generations.values()].every(({ reason }) => reason === "template"));
 	});
@@ -140,7 +142,10 @@ suite("life", () => {
 		assert.deepEqual([metric?.memTotal, metric?.diskTotal, metric?.cpuCount], [4000, 13, 2]);
 		const logs = await platform.api("GET", `/sandboxes/${sandbox.sandboxId}/logs`);
 		const { logEntries } = logs.body as { logEntries: { fields: { event: string } }[] };
-		assert.deepEqual(logEntries.map(({ fields }) => fields.event), ["created"]);
+		assert.deepEqual(
+			logEntries.map(({ fields }) => fields.event),
+			["created"],
+		);
 		await sandbox.kill();
 	});
 });

@@ -15,23 +15,27 @@ export class TestPlatform implements AsyncDisposable {
 	readonly engine: FakeEngine;
 	readonly dataDir: string;
 	readonly databaseUrl: string;
-	readonly #postgres: TestPostgres;
+	#owned = new AsyncDisposableStack();
 	#server: Server | undefined;
 
-	private constructor(engine: FakeEngine, dataDir: string, postgres: TestPostgres) {
+	private constructor(engine: FakeEngine, dataDir: string, databaseUrl: string, owned: AsyncDisposableStack) {
 		this.engine = engine;
 		this.dataDir = dataDir;
-		this.#postgres = postgres;
-		this.databaseUrl = postgres.url;
+		this.databaseUrl = databaseUrl;
+		owned.defer(() => this.stop());
 	}
 
 	static async open(): Promise<TestPlatform> {
+		await using owned = new AsyncDisposableStack();
 		const dataDir = await mkdtemp(join(tmpdir(), "dormice-server-"));
+		owned.defer(() => rm(dataDir, { recursive: true, force: true }));
 		await mkdir(join(dataDir, "logs", "sandboxes"), { recursive: true });
-		const engine = new FakeEngine(join(dataDir, "engine.sock"));
+		const engine = owned.use(new FakeEngine(join(dataDir, "engine.sock")));
 		await engine.listen();
-		const platform = new TestPlatform(engine, dataDir, await TestPostgres.open());
+		const { url } = owned.use(await TestPostgres.open());
+		const platform = new TestPlatform(engine, dataDir, url, owned);
 		await platform.start();
+		platform.#owned = owned.move();
 		return platform;
 	}
 
@@ -85,10 +89,7 @@ export class TestPlatform implements AsyncDisposable {
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
-		await this.stop();
-		await this.engine[Symbol.asyncDispose]();
-		await this.#postgres[Symbol.asyncDispose]();
-		await rm(this.dataDir, { recursive: true, force: true });
+		await this.#owned.disposeAsync();
 	}
 }
 

