@@ -76,6 +76,12 @@ export class FakeEngine implements AsyncDisposable {
 		if (!disk) this.sandboxes.delete(id);
 	}
 
+	/** A sandbox nobody asked for. */
+	async plant(id: string): Promise<string> {
+		await this.#start(id, { counter: 0, env: {}, token: undefined }, 0);
+		return id;
+	}
+
 	guest(id: string): FakeGuest {
 		const { guest } = this.#get(id);
 		if (guest === undefined) throw new Error(`${id} does not run`);

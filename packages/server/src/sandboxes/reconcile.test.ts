@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { after, before, suite, test } from "node:test";
+import { newId } from "@dormice/protocol";
+import { Sandbox } from "e2b";
+import pg from "pg";
+import { APP_PORT } from "../testing/fake-guest.ts";
+import { TestPlatform, until } from "../testing/platform.ts";
+
+/** What the next server makes of what the last one, the engine or the host left behind. */
+suite("restarts", () => {
+	let platform: TestPlatform;
+	let rows: pg.Client;
+	before(async () => {
+		platform = await TestPlatform.open();
+		rows = new pg.Client({ connectionString: platform.databaseUrl });
+		await rows.connect();
+	});
+	after(async () => {
+		await rows.end();
+		await platform[Symbol.asyncDispose]();
+	});
+
+	const count = async (id: string) => Number(await (await platform.sandbox(id, APP_PORT, "/count")).text());
+	const state = async (id: string): Promise<string | undefined> =>
+		(await rows.query("select state from sandboxes where id = $1", [id])).rows[0]?.state;
+	const events = async (id: string): Promise<{ kind: string; detail: Record<string, string> }[]> =>
+		(await rows.query("select kind, detail from events where sandbox_id = $1 order by id", [id])).rows;
+	const set = (id: string, state: string, more = "") =>
+		rows.query(`update sandboxes set state = $2, epoch = epoch + 1 ${more} where id = $1`, [id, state]);
+	const create = async () => (await Sandbox.create({ ...platform.e2b, timeoutMs: 600_000 })).sandboxId;
+	const settled = (id: string, expected: string | undefined) => until(async () => (await state(id)) === expected);
+
+	test("what runs is adopted, what sleeps sleeps on", async () => {
+		const awake = await create();
+		const asleep = await create();
+		await Promise.all([count(awake), count(asleep)]);
+		await platform.api("POST", `/sandboxes/${asleep}/pause`);
+		await platform.stop();
+		await platform.start();
+		assert.equal(await count(awake), 2);
+		assert.equal((await platform.sandbox(asleep, APP_PORT, "/count")).status, 502);
+		await Sandbox.connect(asleep, platform.e2b);
+		assert.equal(await count(asleep), 2);
+		await Promise.all([awake, asleep].map((id) => Sandbox.kill(id, platform.e2b)));
+	});
+
+	test("what lost its processes comes back from its own disk", async () => {
+		const id = await create();
+		await count(id);
+		await platform.engine.lose(id);
+		await settled(id, "running").then(() => until(async () => (await events(id)).at(-1)?.kind === "recovered"));
+		assert.equal(await count(id), 1);
+		assert.deepEqual(
+			(await events(id)).map(({ kind }) => kind),
+			["created", "crashed", "recovered"],
+		);
+		assert.equal((await events(id)).at(-1)?.detail.from, "own_disk");
+		await Sandbox.kill(id, platform.e2b);
+	});
+
+	test("what lost its disk too comes back from its last generation", async () => {
+		const id = await create();
+		await count(id);
+		await platform.api("POST", `/sandboxes/${id}/pause`);
+		await Sandbox.connect(id, { ...platform.e2b, timeoutMs: 600_000 });
+		await Promise.all([count(id), count(id)]);
+		await platform.engine.lose(id, { disk: false });
+		await until(async () => (await events(id)).at(-1)?.kind === "recovered");
+		assert.equal((await events(id)).at(-1)?.detail.from, "memory");
+		assert.equal(await count(id), 2, "as it was when it was paused");
+		await Sandbox.kill(id, platform.e2b);
+	});
+
+	/** [what the dead server was doing, what it left in the row, what the next one makes of it] */
+	const CRASHES: { doing: string; arrange: (id: string) => Promise<unknown>; ends: string | undefined }[] = [
+		{ doing: "creating", arrange: (id) => set(id, "creating"), ends: undefined },
+		{ doing: "killing", arrange: (id) => set(id, "killing"), ends: undefined },
+		{ doing: "pausing, before the checkpoint", arrange: (id) => set(id, "checkpointing"), ends: "running" },
+		{
+			doing: "pausing, after the checkpoint",
+			arrange: async (id) => {
+				const sandbox = platform.engine.sandboxes.get(id);
+				if (sandbox !== undefined) sandbox.state = "paused";
+				await set(id, "checkpointing");
+			},
+			ends: "running",
+		},
+		{
+			doing: "pausing, and the engine died as well",
+			arrange: async (id) => {
+				await platform.engine.lose(id);
+				await set(id, "checkpointing");
+			},
+			ends: "running",
+		},
+		{ doing: "waking", arrange: (id) => set(id, "waking"), ends: "asleep" },
+		{ doing: "pausing, after the commit", arrange: (id) => set(id, "asleep"), ends: "asleep" },
+		{ doing: "recovering", arrange: (id) => set(id, "waking", ", recovering = true"), ends: "running" },
+	];
+	for (const { doing, arrange, ends } of CRASHES) {
+		test(`the server died while ${doing}`, async () => {
+			const id = await create();
+			await platform.stop();
+			await arrange(id);
+			await platform.start();
+			await until(async () => (await state(id)) === ends && (ends !== "running" || platform.engine.sandboxes.has(id)));
+			if (ends === "running") await until(async () => (await platform.sandbox(id, APP_PORT, "/count")).ok);
+			else await until(() => !platform.engine.sandboxes.has(id));
+			await Sandbox.kill(id, platform.e2b);
+		});
+	}
+
+	test("what no row names is destroyed", async () => {
+		const id = await create();
+		await platform.api("POST", `/sandboxes/${id}/pause`);
+		await platform.stop();
+		await rows.query("delete from sandboxes where id = $1", [id]);
+		const orphan = await platform.engine.plant(newId("sandbox"));
+		await platform.start();
+		await until(() => !platform.engine.sandboxes.has(orphan));
+		await until(() => [...platform.engine.generations.values()].every(({ reason }) => reason === "template"));
+	});
+
+	test("without the engine, sandboxes answer and nothing is torn down", async () => {
+		const id = await create();
+		await platform.engine.hangUp();
+		const { status, body } = await platform.api("POST", "/v2/sandboxes", { templateID: "base" });
+		assert.deepEqual([status, (body as { reason: string }).reason], [503, "engine_unavailable"]);
+		assert.equal((await fetch(`${platform.url}/health`)).status, 503);
+		assert.equal(await count(id), 1);
+		await platform.engine.listen();
+		assert.equal((await fetch(`${platform.url}/health`)).status, 204);
+		assert.equal(await count(id), 2);
+		await Sandbox.kill(id, platform.e2b);
+	});
+
+	test("a new engine or supervisor makes a new template generation", async () => {
+		const before = [...platform.engine.generations.keys()];
+		await platform.stop();
+		platform.engine.guestId = "guest-2";
+		await platform.start();
+		await until(() => platform.engine.generations.size === 1 && !platform.engine.generations.has(before[0] ?? ""));
+		await Sandbox.kill(await create(), platform.e2b);
+	});
+});
