@@ -137,9 +137,14 @@ static struct process *add(void) {
 /* Fills in the ends: `p->held` pairs for stdin, stdout, stderr. A PTY has a relay on the far side of the first two. */
 static int prepare(struct process *p, const struct order *o) {
 	bool pty = o->flags & FLAG_PTY;
-	if ((pty || o->flags & FLAG_STDIN) && pipe2(p->held, O_CLOEXEC) < 0) return -1;
-	if (pipe2(p->held + 2, O_CLOEXEC) < 0) return -1;
-	if (!pty) return pipe2(p->held + 4, O_CLOEXEC);
+	/* A pipe belongs to who made it, and the program must be able to open its own /dev/stderr. */
+	if (!pty && syscall(SYS_setresuid, -1, o->uid, -1) < 0) return -1;
+	bool failed = ((pty || o->flags & FLAG_STDIN) && pipe2(p->held, O_CLOEXEC) < 0) || pipe2(p->held + 2, O_CLOEXEC) < 0 ||
+	              (!pty && pipe2(p->held + 4, O_CLOEXEC) < 0);
+	int error = errno;
+	if (!pty && syscall(SYS_setresuid, -1, 0, -1) < 0) abort();
+	errno = error;
+	if (failed || !pty) return failed ? -1 : 0;
 	p->terminal = open_terminal(o->columns, o->rows);
 	return p->terminal;
 }
@@ -194,7 +199,11 @@ int signal_group(pid_t pid, int signal) {
 int resize(pid_t pid, unsigned columns, unsigned rows) {
 	struct process *p = find(pid);
 	if (!p) return ESRCH;
-	return p->terminal < 0 ? ENOTTY : resize_terminal(p->terminal, columns, rows);
+	if (p->terminal < 0) return ENOTTY;
+	int error = resize_terminal(p->terminal, columns, rows);
+	/* To be told twice costs a program one more redraw. */
+	if (error == 0) tell_resized(pid);
+	return error;
 }
 
 bool forget(pid_t pid) {

@@ -1,10 +1,13 @@
 #define _GNU_SOURCE
 #include "pty.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <termios.h>
@@ -39,11 +42,26 @@ int take_terminal(int master) {
 
 int resize_terminal(int master, unsigned columns, unsigned rows) {
 	struct winsize wanted = {.ws_col = (unsigned short)columns, .ws_row = (unsigned short)rows};
-	if (ioctl(master, TIOCSWINSZ, &wanted) < 0) return errno;
-	/* Linux tells the programs in the foreground by itself; gVisor does not. Told twice, they only draw twice. */
-	pid_t foreground = 0;
-	if (ioctl(master, TIOCGPGRP, &foreground) == 0 && foreground > 0) kill(-foreground, SIGWINCH);
-	return 0;
+	return ioctl(master, TIOCSWINSZ, &wanted) < 0 ? errno : 0;
+}
+
+void tell_resized(pid_t session) {
+	DIR *proc = opendir("/proc");
+	if (!proc) return;
+	for (struct dirent *entry; (entry = readdir(proc));) {
+		char path[300], stat[512];
+		int member = 0;
+		snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+		int fd = *entry->d_name >= '1' && *entry->d_name <= '9' ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+		if (fd < 0) continue;
+		ssize_t n = read(fd, stat, sizeof stat - 1);
+		close(fd);
+		stat[n > 0 ? n : 0] = '\0';
+		/* The name is in parentheses and may hold anything, so from its end: state, parent, group, session. */
+		char *rest = strrchr(stat, ')');
+		if (rest && sscanf(rest, ") %*c %*d %*d %d", &member) == 1 && member == session) kill(atoi(entry->d_name), SIGWINCH);
+	}
+	closedir(proc);
 }
 
 /* One direction: a buffer between two descriptors. */

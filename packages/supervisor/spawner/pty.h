@@ -7,4 +7,6 @@ int open_terminal(unsigned columns, unsigned rows);
 /* In a session leader without a terminal: the slave of `master` as controlling terminal and stdio. */
 int take_terminal(int master);
 int resize_terminal(int master, unsigned columns, unsigned rows);
+/* SIGWINCH for every process of a session: Linux sends it by itself on a resize, gVisor does not. */
+void tell_resized(pid_t session);
 pid_t start_relay(int master, int input, int output);

@@ -32,6 +32,9 @@ static struct {
 /* Variables that pass from the caller; with -E all do. */
 static const char *const kept[] = {"TERM", "LANG", "LC_ALL", "LANGUAGE", "COLORTERM", "DISPLAY", "TZ", "COLUMNS", "LINES", NULL};
 
+/* Variables that we set. */
+static const char *const ours[] = {"PATH=", "HOME=", "SHELL=", "USER=", "LOGNAME=", "SUDO_", NULL};
+
 struct list {
 	const char **items;
 	uint32_t count;
@@ -74,7 +77,8 @@ static const char *number(unsigned long value) {
 static struct list environment(const char *home, const char *shell, const char *command) {
 	struct list list = {0};
 	for (char **e = environ; *e; e++) {
-		bool keep = wish.keep && strncmp(*e, "PATH=", 5) != 0 && strncmp(*e, "HOME=", 5) != 0;
+		bool keep = wish.keep;
+		for (int i = 0; ours[i]; i++) keep = keep && strncmp(*e, ours[i], strlen(ours[i])) != 0;
 		for (int i = 0; kept[i]; i++) {
 			size_t length = strlen(kept[i]);
 			if (strncmp(*e, kept[i], length) == 0 && (*e)[length] == '=') keep = true;

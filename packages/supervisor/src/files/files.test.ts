@@ -115,7 +115,7 @@ for (const [headers, status, body, range] of [
 	[{ range: "bytes=7-" }, 206, "789", "bytes 7-9/10"],
 	[{ range: "bytes=10-" }, 416, "", "bytes */10"],
 	[{ range: "bytes=0-1,3-4" }, 200, "0123456789", null],
-	[{ "if-modified-since": new Date(Date.now() + 1000).toUTCString() }, 304, "", null],
+	[{ "if-modified-since": new Date(Date.now() + 3_600_000).toUTCString() }, 304, "", null],
 	[{ "if-unmodified-since": new Date(0).toUTCString() }, 412, "", null],
 	[{ range: "bytes=2-4", "if-range": new Date(0).toUTCString() }, 200, "0123456789", null],
 ] as const) {
@@ -155,7 +155,7 @@ test("what cannot be done says why", async () => {
 	const headers = { "content-type": "multipart/form-data; boundary=xx" };
 	const cut = '--xx\r\nContent-Disposition: form-data; name="file"; filename="cut"\r\n\r\nabc';
 	assert.equal(await status(at(join(here, "cut")), { method: "POST", headers, body: cut }), 400);
-	assert.deepEqual(readdirSync(here), ["f"]);
+	assert.ok(!readdirSync(here).some((name) => name === "cut" || name.startsWith(".")));
 	assert.equal(await status(at("\0")), 400);
 });
 

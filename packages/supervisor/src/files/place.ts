@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { createWriteStream, type Stats } from "node:fs";
-import { chmod, lchown, realpath, rename, rm, stat } from "node:fs/promises";
+import { chmod, lchown, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { posix } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -33,7 +33,9 @@ export async function placeFile(path: string, content: Readable, placing: Placin
 		if (existing && !existing.isFile()) return await pipeline(content, createWriteStream(target, { flags: "a" }));
 		const temporary = posix.join(posix.dirname(target), uploadName(existing !== undefined, randomUUID().slice(0, 8)));
 		try {
-			await pipeline(content, createWriteStream(temporary, { flags: "wx", mode: 0o600 }));
+			// Opened here, not by the stream: one that is destroyed early would still make the file, after its removal.
+			await using file = await open(temporary, "wx", 0o600);
+			await pipeline(content, file.createWriteStream());
 			await lchown(temporary, existing?.uid ?? user.uid, existing?.gid ?? user.gid);
 			await chmod(temporary, existing ? existing.mode & 0o7777 : 0o644);
 			await writeMetadata(spawner, temporary, metadata);
