@@ -66,6 +66,8 @@ async function receiveParts(
 		// A part can break before anybody reads it.
 		part.on("error", (error) => {
 			broken ??= malformed(error);
+			// The parser only says so and then ends the part as if it were whole.
+			part.destroy();
 			parser.destroy(error);
 		});
 		if (field !== "file") return part.resume();

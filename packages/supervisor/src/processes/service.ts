@@ -70,7 +70,8 @@ export function processService({ processes, sandbox }: { processes: Processes; s
 		},
 
 		closeStdin(request) {
-			const process = processes.findRunning(selector(request.process));
+			// To close what has just ended is to close again: no failure.
+			const process = processes.find(selector(request.process));
 			// The one failure for which the wire has `unknown`, a code no reason of ours travels as.
 			if (process.isPty) throw new ConnectError("a terminal has no stdin to close: send it \\x04", Code.Unknown);
 			process.closeStdin();
