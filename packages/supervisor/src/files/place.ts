@@ -16,6 +16,8 @@ export interface Placing {
 	readonly spawner: Spawner;
 	readonly user: User;
 	readonly metadata: Metadata;
+	/** Called when the content has ended, before it counts; throws when it was not all. */
+	readonly confirm?: () => void;
 }
 
 /**
@@ -36,6 +38,7 @@ export async function placeFile(path: string, content: Readable, placing: Placin
 			// Opened here, not by the stream: one that is destroyed early would still make the file, after its removal.
 			await using file = await open(temporary, "wx", 0o600);
 			await pipeline(content, file.createWriteStream());
+			placing.confirm?.();
 			await lchown(temporary, existing?.uid ?? user.uid, existing?.gid ?? user.gid);
 			await chmod(temporary, existing ? existing.mode & 0o7777 : 0o644);
 			await writeMetadata(spawner, temporary, metadata);

@@ -50,6 +50,7 @@ async function receiveParts(
 	const done: Uploaded[] = [];
 	const seen = new Set<string>();
 	let placed = Promise.resolve();
+	let broken: DormiceError | undefined;
 	const parser = openParser(headers);
 	const store = async (part: Readable, filename: string) => {
 		if (upload.path && seen.size > 0) {
@@ -58,16 +59,17 @@ async function receiveParts(
 		const path = upload.sandbox.path(upload.path || filename, upload.user);
 		if (seen.has(path)) throw new DormiceError("invalid_argument", `the path '${path}' appears twice in one request`);
 		seen.add(path);
-		await placeFile(path, part, placing);
+		// The parser says that a part was cut off, and then ends it as if it were whole.
+		const confirm = () => {
+			if (broken) throw broken;
+		};
+		await placeFile(path, part, { ...placing, confirm });
 		done.push(uploaded(path, placing.metadata));
 	};
-	let broken: DormiceError | undefined;
 	parser.on("file", (field, part, filename) => {
 		// A part can break before anybody reads it.
 		part.on("error", (error) => {
 			broken ??= malformed(error);
-			// The parser only says so and then ends the part as if it were whole.
-			part.destroy();
 			parser.destroy(error);
 		});
 		if (field !== "file") return part.resume();
