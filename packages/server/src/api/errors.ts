@@ -27,7 +27,8 @@ export function answerError(log: Logger) {
 			if (PRIVATE.includes(reason)) {
 				body.message = `Internal error. The server's log has it under request ${request.id}.`;
 				log.error(details, "a request failed");
-			} else log.warn(details, "a request could not be served");
+			} else if (status === 503) log.info({ requestId: request.id, reason, message: known.message }, "not now");
+			else log.warn(details, "a request could not be served");
 		}
 		if (status === 503) reply.header("retry-after", "2");
 		void reply.code(status).send(body);

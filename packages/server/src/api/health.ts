@@ -1,10 +1,17 @@
+import { DormiceError } from "@dormice/protocol";
 import type { App } from "./app.ts";
 import type { Platform } from "./platform.ts";
 
 /** 204 when a sandbox could be made now; else 503 saying what is missing. */
 export function health(app: App, { ready }: Platform): void {
 	app.get("/health", { schema: { security: [] } }, async (_request, reply) => {
-		await ready();
+		try {
+			await ready();
+		} catch (error) {
+			// Asked again and again by whoever waits: an answer, and no line of the log.
+			const { reason, message } = error instanceof DormiceError ? error : new DormiceError("internal", "Not ready");
+			return reply.code(503).header("retry-after", "1").send({ code: 503, message, reason });
+		}
 		return reply.code(204).send();
 	});
 }

@@ -57,8 +57,8 @@ export interface Engine {
 	): Promise<Generation>;
 	resume(id: string): Promise<void>;
 	thaw(id: string): Promise<void>;
-	/** A sandbox that is not there is no error: it is destroyed. */
-	destroy(id: string, options?: { keepDisk?: boolean }): Promise<void>;
+	/** A sandbox that is not there is no error: it is destroyed. `forget` takes its log too, for an id that is done with. */
+	destroy(id: string, options?: { keepDisk?: boolean; forget?: boolean }): Promise<void>;
 	list(): Promise<HostSandbox[]>;
 	stats(id: string): Promise<Stats>;
 	listGenerations(): Promise<Generation[]>;

@@ -1,4 +1,5 @@
 import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { GUEST } from "@dormice/protocol";
 import type { Logger } from "../log.ts";
 import { requestHeaders, responseHeaders, trailerPairs } from "./headers.ts";
 import type { Lease } from "./lease.ts";
@@ -13,6 +14,8 @@ export interface Passage {
 	path: string;
 	log: Logger;
 	refuse: (refusal: Refusal) => void;
+	/** Called when not even the supervisor answers: something may have happened to the sandbox. */
+	suspect: () => void;
 }
 
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -61,7 +64,7 @@ function send(passage: Passage, hasBody: boolean, again: (() => void) | undefine
 		if (res.writableEnded) return;
 		if (res.headersSent || res.destroyed) res.destroy();
 		else if (!hasBody && again !== undefined && upstream.reusedSocket && isStale(error)) again();
-		else passage.refuse(refusalOf(error, lease, passage.log));
+		else passage.refuse(refusalOf(error, passage));
 	});
 	if (!hasBody) upstream.end();
 	else {
@@ -96,8 +99,11 @@ function isStale(error: Error): boolean {
 }
 
 /** An answer that never began, as a refusal. */
-export function refusalOf(error: unknown, { sandboxId, port, link }: Lease, log: Logger): Refusal {
+export function refusalOf(error: unknown, passage: Pick<Passage, "lease" | "log" | "suspect">): Refusal {
+	const { lease, log, suspect } = passage;
+	const { sandboxId, port, link } = lease;
 	if (link.closed) return failed(sandboxId, error);
 	log.debug({ err: error, sandbox: sandboxId, port }, "the sandbox did not answer");
+	if (port === GUEST.supervisorPort) suspect();
 	return portClosed(sandboxId, port);
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { GUEST } from "@dormice/protocol";
+import type { Logger } from "../log.ts";
 import type { Host } from "../sandboxes/host.ts";
 import { forward } from "./forward.ts";
 import { rawHead } from "./headers.ts";
@@ -16,9 +17,11 @@ type SandboxRoute = Exclude<Route, { to: "api" }>;
 /** Takes requests to the sandboxes they are for. For one that is up: memory and sockets, no database, no process. */
 export class Gateway {
 	readonly #host: Host;
+	readonly #reporting: { log: Logger; suspect: () => void };
 
 	constructor(host: Host) {
 		this.#host = host;
+		this.#reporting = { log: host.log, suspect: host.repairSoon };
 	}
 
 	/** An ordinary request; answers it whatever happens. */
@@ -32,7 +35,7 @@ export class Gateway {
 			res.end(req.method === "HEAD" ? undefined : body);
 		};
 		await this.#admit(route, req, res, refuse, (lease) => {
-			forward({ req, res, lease, path: req.url ?? "/", log: this.#host.log, refuse });
+			forward({ req, res, lease, path: req.url ?? "/", refuse, ...this.#reporting });
 		});
 	}
 
@@ -45,7 +48,7 @@ export class Gateway {
 		};
 		client.on("error", () => client.destroy());
 		await this.#admit(route, req, client, refuse, (lease) => {
-			forwardUpgrade({ req, client, head, lease, path: req.url ?? "/", log: this.#host.log, refuse });
+			forwardUpgrade({ req, client, head, lease, path: req.url ?? "/", refuse, ...this.#reporting });
 		});
 	}
 

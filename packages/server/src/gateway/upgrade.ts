@@ -16,10 +16,12 @@ export interface Switch {
 	path: string;
 	log: Logger;
 	refuse: (refusal: Refusal) => void;
+	suspect: () => void;
 }
 
 /** Passes an upgrade on, and from then on bytes, both ways, until either side ends. */
-export function forwardUpgrade({ req, client, head, lease, path, log, refuse }: Switch): void {
+export function forwardUpgrade(passage: Switch): void {
+	const { req, client, head, lease, path, refuse } = passage;
 	const upstream = request({
 		agent: lease.link.agent,
 		host: lease.link.address,
@@ -60,7 +62,7 @@ export function forwardUpgrade({ req, client, head, lease, path, log, refuse }: 
 		answer.pipe(client);
 	});
 	upstream.on("error", (error) => {
-		if (!client.destroyed) refuse(refusalOf(error, lease, log));
+		if (!client.destroyed) refuse(refusalOf(error, passage));
 	});
 	upstream.end();
 }

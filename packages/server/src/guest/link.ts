@@ -87,11 +87,19 @@ export class Link implements Disposable {
 	[Symbol.dispose](): void {
 		this.#closed = true;
 		// Before anybody can close them politely: a connection that only one side closed is still one at a checkpoint.
-		for (const socket of this.#sockets) socket.resetAndDestroy();
+		for (const socket of this.#sockets) cut(socket);
 		for (const end of this.#onClose) end();
 		this.#onClose.clear();
 		this.agent.destroy();
 	}
+}
+
+/** Ends a connection by a reset where that is possible. */
+function cut(socket: Socket): void {
+	// Node waits for a connection that is being made before it resets it; and one whose end was sent already cannot be
+	// reset: the attempt leaves its handle behind, which then keeps the event loop spinning.
+	if (socket.connecting || socket.writableEnded) socket.destroy();
+	else socket.resetAndDestroy();
 }
 
 function closedError(): DormiceError {

@@ -86,5 +86,5 @@ export async function untilAnswered(link: Link, call: Omit<Call, "timeoutMs">, d
 }
 
 function unhealthy(why: string, cause: unknown): DormiceError {
-	return new DormiceError("guest_unhealthy", `The sandbox does not come up: ${why}. Its log says more.`, { cause });
+	return new DormiceError("guest_unhealthy", `The sandbox does not come up: ${why}.`, { cause });
 }

@@ -65,7 +65,7 @@ export async function createSandbox(host: Host, request: CreateRequest): Promise
 export async function discard(host: Host, resident: Resident): Promise<void> {
 	resident.detach();
 	try {
-		await host.engine.destroy(resident.id);
+		await host.engine.destroy(resident.id, { forget: true });
 		await host.database.deleteFrom("sandboxes").where("id", "=", resident.id).execute();
 		host.table.remove(resident.id);
 	} catch (error) {

@@ -31,7 +31,7 @@ async function end(host: Host, resident: Resident, reason: "api" | "timeout"): P
 export async function finishKill(host: Host, resident: Resident, reason: "api" | "timeout" | "crash"): Promise<void> {
 	const beganAtMs = performance.now();
 	resident.detach();
-	await host.engine.destroy(resident.id);
+	await host.engine.destroy(resident.id, { forget: true });
 	const generations = await host.database
 		.selectFrom("generations")
 		.select("id")

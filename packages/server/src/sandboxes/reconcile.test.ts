@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
-import { newId } from "@dormice/protocol";
+import { GUEST, newId } from "@dormice/protocol";
 import { Sandbox } from "e2b";
 import pg from "pg";
 import { APP_PORT } from "../testing/fake-guest.ts";
@@ -28,7 +28,6 @@ suite("restarts", () => {
 	const set = (id: string, state: string, more = "") =>
 		rows.query(`update sandboxes set state = $2, epoch = epoch + 1 ${more} where id = $1`, [id, state]);
 	const create = async () => (await Sandbox.create({ ...platform.e2b, timeoutMs: 600_000 })).sandboxId;
-	const settled = (id: string, expected: string | undefined) => until(async () => (await state(id)) === expected);
 
 	test("what runs is adopted, what sleeps sleeps on", async () => {
 		const awake = await create();
@@ -48,7 +47,9 @@ suite("restarts", () => {
 		const id = await create();
 		await count(id);
 		await platform.engine.lose(id);
-		await settled(id, "running").then(() => until(async () => (await events(id)).at(-1)?.kind === "recovered"));
+		// A request to the supervisor that fails makes the repair loop look at once.
+		assert.equal((await platform.sandbox(id, GUEST.supervisorPort, "/health")).status, 502);
+		await until(async () => (await events(id)).at(-1)?.kind === "recovered", 2_000);
 		assert.equal(await count(id), 1);
 		assert.deepEqual(
 			(await events(id)).map(({ kind }) => kind),
@@ -65,6 +66,7 @@ suite("restarts", () => {
 		await Sandbox.connect(id, { ...platform.e2b, timeoutMs: 600_000 });
 		await Promise.all([count(id), count(id)]);
 		await platform.engine.lose(id, { disk: false });
+		await platform.sandbox(id, GUEST.supervisorPort, "/health");
 		await until(async () => (await events(id)).at(-1)?.kind === "recovered");
 		assert.equal((await events(id)).at(-1)?.detail.from, "memory");
 		assert.equal(await count(id), 2, "as it was when it was paused");

@@ -158,7 +158,7 @@ async function evict(host: Host, id: string): Promise<void> {
 	if (!isId("sandbox", id)) return;
 	host.log.info({ sandbox: id }, "destroying a sandbox that no row names");
 	try {
-		await host.engine.destroy(id);
+		await host.engine.destroy(id, { forget: true });
 	} catch (error) {
 		host.log.warn({ err: error, sandbox: id }, "it could not be destroyed; the next turn tries again");
 	}

@@ -30,6 +30,7 @@ async function comeBack(host: Host, resident: Resident): Promise<void> {
 			},
 		});
 		resident.calmDown();
+		host.log.info({ sandbox: resident.id, from: origin.from }, "recovered");
 		host.expireAt(resident.record.endAt);
 	} catch (error) {
 		await stayFailed(host, resident, error);

@@ -18,7 +18,8 @@ export interface Started {
 	isolation: string;
 }
 
-const HEALTHY_WITHIN_MS = 10_000;
+/** From memory everything runs already; a cold boot starts an init, a supervisor, and on a busy host takes its time. */
+const HEALTHY_WITHIN_MS = { memory: 10_000, disk: 60_000, own_disk: 60_000 } as const;
 
 /**
  * Starts a sandbox's processes and tells its supervisor who it is. When this returns, it answers requests.
@@ -29,7 +30,7 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin): Promi
 	try {
 		const { address, isolation } = await startProcesses(host, sandbox, origin);
 		link = new Link({ address, httpsPorts: sandbox.network.httpsPorts, fresh: true });
-		await untilAnswered(link, introduction(sandbox), HEALTHY_WITHIN_MS);
+		await untilAnswered(link, introduction(sandbox), HEALTHY_WITHIN_MS[origin.from]);
 		return { link, isolation };
 	} catch (error) {
 		link?.[Symbol.dispose]();

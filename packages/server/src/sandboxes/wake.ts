@@ -47,6 +47,8 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 				);
 				return true;
 			case "failed":
+				// A recovery failed a moment ago: requests do not make it happen more often.
+				if (Date.now() < resident.recoverNotBeforeMs) throw changing(resident.id);
 				await untilAborted(recover(host, resident), options.signal);
 				return true;
 			case "checkpointing":

@@ -36,6 +36,8 @@ export async function prepareTemplates(host: Host, templates: Templates): Promis
 			continue;
 		}
 		templates.put(await store(host, template));
+		// The generation before it is no longer named by any row.
+		host.repairSoon();
 	}
 }
 
@@ -78,7 +80,7 @@ async function store(host: Host, template: Template): Promise<Template> {
 		host.log.info({ template: template.alias, generation: generationId, durationMs }, "template prepared");
 		return stored;
 	} finally {
-		await bestEffort(host.log, "clearing away a template's sandbox", host.engine.destroy(sandboxId));
+		await bestEffort(host.log, "clearing away a template's sandbox", host.engine.destroy(sandboxId, { forget: true }));
 		host.unfinished.delete(sandboxId);
 		host.unfinished.delete(generationId);
 	}
