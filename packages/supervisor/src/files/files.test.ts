@@ -12,11 +12,12 @@ import {
 	symlinkSync,
 	writeFileSync,
 } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Sandbox } from "e2b";
-import { json, TestGuest } from "../testing.ts";
+import { json, TestGuest, until } from "../testing.ts";
 import { sign } from "./signature.ts";
 
 let guest: TestGuest;
@@ -159,6 +160,21 @@ test("what cannot be done says why", async () => {
 	assert.deepEqual(leftovers, []);
 	assert.equal(await status(at("\0")), 400);
 });
+
+for (const [what, type, start] of [
+	["octet-stream", "application/octet-stream", ""],
+	["multipart", "multipart/form-data; boundary=xx", '--xx\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'],
+] as const) {
+	test(`a client that leaves in the middle of ${what} leaves nothing behind`, async () => {
+		const path = encodeURIComponent(join(here, "f"));
+		const head = `POST /files?path=${path} HTTP/1.1\r\nHost: x\r\nContent-Type: ${type}\r\nContent-Length: 1000000\r\n\r\n`;
+		const socket = connect(Number(new URL(guest.url).port), "127.0.0.1");
+		socket.write(head + start + "x".repeat(100_000));
+		await until("the beginning of the upload", () => readdirSync(here).length === 1);
+		socket.destroy();
+		await until("its removal", () => readdirSync(here).length === 0);
+	});
+}
 
 test("parts are joined and gone", async () => {
 	for (const part of ["1", "2", "3"]) writeFileSync(join(here, part), part.repeat(3));

@@ -51,6 +51,7 @@ async function receiveParts(
 	const seen = new Set<string>();
 	let placed = Promise.resolve();
 	let broken: DormiceError | undefined;
+	let current: Readable | undefined;
 	const parser = openParser(headers);
 	const store = async (part: Readable, filename: string) => {
 		if (upload.path && seen.size > 0) {
@@ -67,6 +68,7 @@ async function receiveParts(
 		done.push(uploaded(path, placing.metadata));
 	};
 	parser.on("file", (field, part, filename) => {
+		current = part;
 		// A part can break before anybody reads it.
 		part.on("error", (error) => {
 			broken ??= malformed(error);
@@ -78,6 +80,8 @@ async function receiveParts(
 		placed.catch((error) => parser.destroy(error));
 	});
 	const parsed = await Promise.allSettled([pipeline(body, parser)]);
+	// When the client goes away the parser falls silent, and its part would wait for ever.
+	if (parsed[0].status === "rejected") current?.destroy(malformed(parsed[0].reason));
 	const stored = await Promise.allSettled([placed]);
 	for (const outcome of [...stored, ...parsed]) {
 		if (outcome.status === "fulfilled") continue;
