@@ -163,7 +163,11 @@ test("what cannot be done says why", async () => {
 
 for (const [what, type, start] of [
 	["octet-stream", "application/octet-stream", ""],
-	["multipart", "multipart/form-data; boundary=xx", '--xx\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n'],
+	[
+		"multipart",
+		"multipart/form-data; boundary=xx",
+		'--xx\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n',
+	],
 ] as const) {
 	test(`a client that leaves in the middle of ${what} leaves nothing behind`, async () => {
 		const path = encodeURIComponent(join(here, "f"));
