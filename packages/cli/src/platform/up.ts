@@ -8,7 +8,7 @@ import type { Progress, ProgressEvent } from "../progress.ts";
 import { setUp } from "../setup/setup.ts";
 import { Keeper } from "./keeper.ts";
 import { Lock } from "./lock.ts";
-import { openLog } from "./log-file.ts";
+import { boundLog, openLog } from "./log-file.ts";
 import { NODE, type PlatformPaths, REPOSITORY } from "./paths.ts";
 import { claimPort } from "./port.ts";
 import { isAlive, type ProcessIdentity } from "./process.ts";
@@ -83,6 +83,7 @@ export async function keep(
 
 /** Starts a keeper in the background; answers when it is ready, relaying what it does until then. */
 export async function keepInBackground(paths: PlatformPaths, progress: Progress): Promise<void> {
+	boundLog(logPath(paths, "keeper"));
 	const log = openLog(logPath(paths, "keeper"));
 	const child = spawn(NODE, [`${REPOSITORY}/packages/cli/src/main.ts`, "keep", "--data", paths.data], {
 		detached: true,
