@@ -40,7 +40,7 @@ export async function probe(
 }
 
 async function trial(host: Host, id: string): Promise<void> {
-	const [rootfs] = await host.rootfs.list();
+	const rootfs = (await host.rootfs.list()).at(-1);
 	if (!rootfs) throw new DormiceError("not_set_up", "There is no root file system yet. Run: dormice setup");
 	try {
 		await boot(host, id, TRIAL, { case: "rootfsId", value: rootfs.id });

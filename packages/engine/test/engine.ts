@@ -29,7 +29,8 @@ export class TestEngine implements AsyncDisposable {
 	}
 
 	static async open(): Promise<TestEngine> {
-		if (!process.env.DORMICE_DATA) throw new Error("DORMICE_DATA must name the tests' data directory: run them with dormice test");
+		if (!process.env.DORMICE_DATA)
+			throw new Error("DORMICE_DATA must name the tests' data directory: run them with dormice test");
 		const tested = new TestEngine();
 		await mkdir(tested.config.run, { recursive: true });
 		const script = `#!/bin/sh

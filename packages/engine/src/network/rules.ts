@@ -30,23 +30,32 @@ export function slotRules(routerAddress: string): string {
 `;
 }
 
-/** The host's side: only root and the server's group reach the sandboxes; other users of the machine do not. */
-export function hostRules(table: string, slotNet: string, serverGid: number): string {
+/** The host's end of a slot's link: 14 characters at most, of the 15 that the kernel allows. */
+export function linkName(instance: string, n: number): string {
+	return `d${instance}${n}`;
+}
+
+/** The host's side: only root and the server's group reach the platform's sandboxes; other users of the machine do not. */
+export function hostRules(instance: string, serverGid: number): string {
+	const table = `dormice_${instance}`;
+	const links = `"${linkName(instance, 0).slice(0, -1)}*"`;
 	const allowed = serverGid === 0 ? "0" : `{ 0, ${serverGid} }`;
 	return `table inet ${table}
 delete table inet ${table}
 table inet ${table} {
 	chain output {
 		type filter hook output priority 0; policy accept;
-		ip daddr ${slotNet}.0.0/16 meta skgid != ${allowed} reject with tcp reset
+		oifname ${links} meta l4proto tcp meta skgid != ${allowed} reject with tcp reset
+		oifname ${links} meta skgid != ${allowed} drop
 	}
 	chain input {
 		type filter hook input priority 0; policy accept;
-		ip saddr ${slotNet}.0.0/16 ct state new drop
+		iifname ${links} ct state new drop
 	}
 	chain forward {
 		type filter hook forward priority 0; policy accept;
-		ip saddr ${slotNet}.0.0/16 drop
+		iifname ${links} drop
+		oifname ${links} drop
 	}
 }
 `;

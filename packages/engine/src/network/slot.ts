@@ -1,6 +1,6 @@
 import { GUEST } from "@dormice/protocol";
 import { command } from "../command.ts";
-import { DOWNLINK, slotAddresses, slotRules, UPLINK } from "./rules.ts";
+import { DOWNLINK, linkName, slotAddresses, slotRules, UPLINK } from "./rules.ts";
 
 /**
  * A network slot: a router namespace with the firewall, and behind it the guest's namespace with one interface that
@@ -21,10 +21,10 @@ export function slotOf(slotNet: string, n: number): Slot {
 }
 
 /** Makes the slot's namespaces, links and firewall: two processes, since each `ip` start costs milliseconds. */
-export async function createSlot(slotNet: string, n: number): Promise<Slot> {
+export async function createSlot(slotNet: string, instance: string, n: number): Promise<Slot> {
 	const { host, router } = slotAddresses(slotNet, n);
 	const [inside, outside] = [routerName(n), guestName(n)];
-	const uplink = `dm${n}`;
+	const uplink = linkName(instance, n);
 	await command("ip", ["-batch", "-"], {
 		input: `netns add ${inside}
 netns add ${outside}
@@ -66,14 +66,14 @@ END
 `;
 
 /** Removes the slot whatever is left of it; the links go with the namespaces. */
-export async function destroySlot(n: number): Promise<void> {
+export async function destroySlot(instance: string, n: number): Promise<void> {
 	for (const name of [guestName(n), routerName(n)]) {
 		await command("sh", ["-c", `[ ! -e /run/netns/${name} ] || ip netns del ${name}`]);
 	}
-	await command("sh", [
-		"-c",
-		`[ ! -e /sys/class/net/dm${n} ] || ip link del dm${n} 2>/dev/null || [ ! -e /sys/class/net/dm${n} ]`,
-	]);
+	// The namespace may already have taken it along, or be about to.
+	const script = '[ ! -e "$1" ] || ip link del "$2" 2> /dev/null || [ ! -e "$1" ]';
+	const link = linkName(instance, n);
+	await command("sh", ["-c", script, "sh", `/sys/class/net/${link}`, link]);
 }
 
 function routerName(n: number): string {

@@ -29,7 +29,7 @@ export class Slots {
 		await mkdir(REGISTER, { recursive: true, mode: 0o700 });
 		const slots = new Slots(options);
 		for (const n of await slots.#owned()) if (!inUse.has(n)) await slots.release(n);
-		await command("nft", ["-f", "-"], { input: hostRules(slots.#table, options.slotNet, options.serverGid) });
+		await command("nft", ["-f", "-"], { input: hostRules(options.instance, options.serverGid) });
 		slots.#fill();
 		return slots;
 	}
@@ -55,7 +55,7 @@ export class Slots {
 
 	/** Removes the slot and gives its number back. Nothing to do is fine. */
 	async release(n: number): Promise<void> {
-		await destroySlot(n);
+		await destroySlot(this.#options.instance, n);
 		await unlink(join(REGISTER, String(n))).catch(ignoreMissing);
 	}
 
@@ -65,11 +65,10 @@ export class Slots {
 		await this.#filling;
 		for (const slot of this.#ready.splice(0)) await this.release(slot.n);
 		if (options.last)
-			await bestEffort("remove the host's rules", command("nft", ["delete", "table", "inet", this.#table]));
-	}
-
-	get #table(): string {
-		return `dormice_${this.#options.instance}`;
+			await bestEffort(
+				"remove the host's rules",
+				command("nft", ["delete", "table", "inet", `dormice_${this.#options.instance}`]),
+			);
 	}
 
 	#fill(): void {
@@ -92,7 +91,7 @@ export class Slots {
 	async #make(): Promise<Slot> {
 		const n = await this.#take();
 		try {
-			return await createSlot(this.#options.slotNet, n);
+			return await createSlot(this.#options.slotNet, this.#options.instance, n);
 		} catch (error) {
 			await bestEffort(`remove half-made slot ${n}`, this.release(n));
 			throw error;

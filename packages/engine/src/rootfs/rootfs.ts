@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readdir, rename } from "node:fs/promises";
+import { readdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DormiceError, isId } from "@dormice/protocol";
 import { command } from "../command.ts";
@@ -24,9 +24,12 @@ export class RootfsStore {
 		return join(this.#pool.dir, "rootfs", id);
 	}
 
+	/** All of them, the newest last. */
 	async list(): Promise<{ id: string; name: string }[]> {
 		const names = await readdir(join(this.#pool.dir, "rootfs"));
-		return names.filter((id) => isId("rootfs", id)).map((id) => ({ id, name: id.slice(0, id.lastIndexOf("-")) }));
+		const ids = names.filter((id) => isId("rootfs", id));
+		const made = await Promise.all(ids.map(async (id) => ({ id, at: (await stat(this.path(id))).birthtimeMs })));
+		return made.toSorted((a, b) => a.at - b.at).map(({ id }) => ({ id, name: id.slice(0, id.lastIndexOf("-")) }));
 	}
 
 	/** Makes the named root file system unless it is there; resolves to its id. Interrupted, the next call begins anew. */
