@@ -32,6 +32,7 @@ export async function probe(
 	return {
 		drivers: reports,
 		isolation: reports.find((report) => report.usable)?.isolation ?? "",
+		poolId: host.pool.id,
 		poolTotalBytes: BigInt(totalBytes),
 		poolFreeBytes: BigInt(freeBytes),
 		cgroupVersion: host.cgroups.hierarchy.version,

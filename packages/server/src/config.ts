@@ -22,6 +22,8 @@ export interface Config {
 	engineSocket: string;
 	/** How many sandboxes may be started from disk at the same time. */
 	concurrentStarts: number;
+	/** How many sandboxes of each template are kept ready for the next creates. */
+	spares: number;
 	/** The longest timeout a client may ask for. */
 	maxTimeoutSeconds: number;
 	/** What sandboxes of a template get unless the template says otherwise. */
@@ -67,6 +69,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Conf
 		domain: text(env, "DORMICE_DOMAIN")?.toLowerCase(),
 		engineSocket: text(env, "DORMICE_ENGINE_SOCKET") ?? join(dataDir, "run", "engine.sock"),
 		concurrentStarts: integer(env, "DORMICE_CONCURRENT_STARTS", availableParallelism(), 1, 1024),
+		spares: integer(env, "DORMICE_SPARES", 1, 0, 64),
 		maxTimeoutSeconds: integer(env, "DORMICE_MAX_TIMEOUT_HOURS", 24, 1, 24 * 365) * 3600,
 		limits: Object.freeze({
 			cpuCount: integer(env, "DORMICE_SANDBOX_CPUS", 2, 1, 1024),

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError } from "@dormice/protocol";
 import { openApi } from "./api/app.ts";
 import type { Config, Secrets } from "./config.ts";
-import { type Database, openDatabase, pingDatabase } from "./database/database.ts";
+import { type Database, fromDatabaseError, openDatabase, pingDatabase } from "./database/database.ts";
 import { migrate } from "./database/migrate.ts";
 import { forgetOld } from "./database/retention.ts";
 import { connectEngine } from "./engine/client.ts";
@@ -15,10 +15,12 @@ import { Listener } from "./listener.ts";
 import type { Logger } from "./log.ts";
 import { Sampler } from "./metrics/sample.ts";
 import type { Host } from "./sandboxes/host.ts";
+import { checkPool } from "./sandboxes/pool.ts";
 import { reconcile } from "./sandboxes/reconcile.ts";
 import { Table } from "./sandboxes/table.ts";
 import { expire } from "./sandboxes/timeout.ts";
 import { prepareTemplates } from "./templates/prepare.ts";
+import { Spares } from "./templates/spares.ts";
 import { Templates } from "./templates/templates.ts";
 
 /** How long a start waits for its place in the queue. */
@@ -65,24 +67,31 @@ export class Server implements AsyncDisposable {
 			engine: connectEngine(config.engineSocket),
 			table,
 			starts: new Queue(config.concurrentStarts, START_WAIT_MS),
+			spares: { take: (generationId) => spares.take(generationId) },
 			unfinished: new Set(),
 			repairSoon: () => repair.poke(),
 			expireAt: (endAt) => alarm.setFor(endAt),
 		};
 		const templates = new Templates();
+		const spares = owned.use(new Spares(host, config.spares, () => templates.list()));
 		const sampler = new Sampler(host);
 		const begin = beginning(host, secrets);
+		let trouble: unknown;
 		owned.defer(() => finishWork(table));
 
 		const timeouts = owned.use(new Loop("timeouts", PERIOD_MS.timeouts, log, () => expire(host)));
 		const repair = owned.use(
 			new Loop("repair", PERIOD_MS.repair, log, async () => {
-				await begin();
+				trouble = undefined;
+				await begin().catch((error: unknown) => {
+					trouble = error;
+					throw error;
+				});
 				await reconcile(host);
 				if (!isReady(templates)) preparation.poke();
 			}),
 		);
-		const preparation = owned.use(new Loop("templates", PERIOD_MS.templates, log, preparing(host, templates)));
+		const preparation = owned.use(new Loop("templates", PERIOD_MS.templates, log, preparing(host, templates, spares)));
 		const samples = owned.use(new Loop("metrics", PERIOD_MS.metrics, log, () => sampler.sampleAll()));
 		const retention = owned.use(new Loop("retention", PERIOD_MS.retention, log, () => forgetOld(database)));
 
@@ -90,7 +99,7 @@ export class Server implements AsyncDisposable {
 		let port = config.port;
 		const domain = () => config.domain ?? `localhost:${port}`;
 		const identity = new Identity(database);
-		const ready = () => checkReady(host, templates);
+		const ready = () => checkReady(host, templates, trouble);
 		const api = await openApi({ host, identity, templates, sampler, domain, ready });
 		const listener = await Listener.open({
 			host: config.host,
@@ -117,17 +126,19 @@ function beginning(host: Host, secrets: Secrets): () => Promise<void> {
 	return async () => {
 		if (host.table.loaded) return;
 		await openSchema(host.database, secrets);
+		await checkPool(host);
 		await host.table.load(host.database);
 	};
 }
 
 /** Looks for new root file systems, engines and supervisors: often until there is a template, then now and then. */
-function preparing(host: Host, templates: Templates): () => Promise<void> {
+function preparing(host: Host, templates: Templates, spares: Spares): () => Promise<void> {
 	let nextMs = 0;
 	return async () => {
 		if (!host.table.loaded || Date.now() < nextMs) return;
 		await prepareTemplates(host, templates);
 		if (isReady(templates)) nextMs = Date.now() + TEMPLATES_KNOWN_MS;
+		spares.refill();
 	};
 }
 
@@ -146,9 +157,10 @@ function isReady(templates: Templates): boolean {
 	return templates.list().some(({ generationId }) => generationId !== null);
 }
 
-async function checkReady(host: Host, templates: Templates): Promise<void> {
+async function checkReady(host: Host, templates: Templates, trouble: unknown): Promise<void> {
 	await pingDatabase(host.database);
 	await host.engine.list();
+	if (trouble !== undefined) throw fromDatabaseError(trouble, "reading what this platform has");
 	if (!isReady(templates)) {
 		throw new DormiceError(
 			"not_set_up",

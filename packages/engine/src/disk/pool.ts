@@ -1,18 +1,24 @@
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { command } from "../command.ts";
 import { bestEffort } from "../log.ts";
+import { writeWhole } from "../whole-file.ts";
 
 export type PoolOptions = { data: string; ownMount: string | undefined; sizeGiB: number };
 
 /** The btrfs file system that holds root file systems, disks and generations. Snapshots in it cost the same at any size. */
 export class Pool {
 	readonly dir: string;
+	/** Names this pool for ever, so that a server notices when its database and its pool do not belong together. */
+	readonly id: string;
 	readonly #mountedHere: boolean;
 
-	private constructor(dir: string, mountedHere: boolean) {
+	private constructor(dir: string, id: string, mountedHere: boolean) {
 		this.dir = dir;
+		this.id = id;
 		this.#mountedHere = mountedHere;
 	}
 
@@ -30,7 +36,7 @@ export class Pool {
 		}
 		for (const name of ["rootfs", "sandboxes", "generations", "blank"])
 			await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
-		return new Pool(dir, options.ownMount === undefined);
+		return new Pool(dir, await identify(join(dir, "id")), options.ownMount === undefined);
 	}
 
 	/** A read-only copy of a subvolume, at once: the two share their blocks until one changes. */
@@ -65,6 +71,11 @@ export class Pool {
 	async close(): Promise<void> {
 		if (this.#mountedHere) await bestEffort("unmount the pool", command("umount", [this.dir]));
 	}
+}
+
+async function identify(path: string): Promise<string> {
+	if (!existsSync(path)) await writeWhole(path, randomUUID());
+	return (await readFile(path, "utf8")).trim();
 }
 
 async function isBtrfs(dir: string): Promise<boolean> {

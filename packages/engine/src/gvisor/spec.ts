@@ -17,7 +17,7 @@ export function ociSpec(machine: Machine) {
 			terminal: false,
 			user: { uid: 0, gid: 0 },
 			args: [`${GUEST.mount}/tini`, "--", `${GUEST.mount}/spawner`],
-			env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"],
+			env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_CTYPE=C.UTF-8"],
 			cwd: "/",
 			capabilities: capabilities(),
 			rlimits: [{ type: "RLIMIT_NOFILE", hard: 65536, soft: 65536 }],

@@ -10,6 +10,8 @@ import { createSlot, destroySlot, type Slot, slotOf } from "./slot.ts";
 /** One file a slot, named by its number, holding the instance that owns it: shared by all platforms of this machine. */
 const REGISTER = "/run/dormice/slots";
 
+const FILL_AFTER_MS = 500;
+
 export type SlotsOptions = { instance: string; slotNet: string; ready: number; serverGid: number };
 
 /** The platform's network slots: some ready-made, the rest in use. Each is used once, for `runsc` takes its addresses away. */
@@ -17,6 +19,8 @@ export class Slots {
 	readonly #options: SlotsOptions;
 	readonly #ready: Slot[] = [];
 	#filling: Promise<void> | undefined;
+	readonly #releasing = new Set<Promise<void>>();
+	#timer: NodeJS.Timeout | undefined;
 	#closed = false;
 	#next = randomInt(SLOTS);
 
@@ -37,7 +41,7 @@ export class Slots {
 	/** A slot, ready-made if one is. */
 	async claim(): Promise<Slot> {
 		const slot = this.#ready.pop() ?? (await this.#make());
-		this.#fill();
+		this.#fillSoon();
 		return slot;
 	}
 
@@ -53,6 +57,12 @@ export class Slots {
 		await bestEffort("reset connections", command("ss", ["-K", "dst", this.find(n).address]));
 	}
 
+	/** Gives a slot back without waiting: nothing of its sandbox is in it, and the next engine removes what this one did not. */
+	discard(n: number): void {
+		const released = bestEffort(`release slot ${n}`, this.release(n)).finally(() => this.#releasing.delete(released));
+		this.#releasing.add(released);
+	}
+
 	/** Removes the slot and gives its number back. Nothing to do is fine. */
 	async release(n: number): Promise<void> {
 		await destroySlot(this.#options.instance, n);
@@ -62,13 +72,20 @@ export class Slots {
 	/** Removes the ready-made slots; those in use stay with their sandboxes. */
 	async close(options: { last: boolean }): Promise<void> {
 		this.#closed = true;
-		await this.#filling;
+		clearTimeout(this.#timer);
+		await Promise.all([this.#filling, ...this.#releasing]);
 		for (const slot of this.#ready.splice(0)) await this.release(slot.n);
 		if (options.last)
 			await bestEffort(
 				"remove the host's rules",
 				command("nft", ["delete", "table", "inet", `dormice_${this.#options.instance}`]),
 			);
+	}
+
+	/** Not while what claimed a slot still starts: making the next one takes as much of a core. */
+	#fillSoon(): void {
+		clearTimeout(this.#timer);
+		if (!this.#closed) this.#timer = setTimeout(() => this.#fill(), FILL_AFTER_MS);
 	}
 
 	#fill(): void {

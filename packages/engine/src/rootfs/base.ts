@@ -7,19 +7,7 @@ import { command } from "../command.ts";
 import type { Recipe } from "./rootfs.ts";
 
 const PACKAGES = [
-	...[
-		"bash",
-		"bash-completion",
-		"ca-certificates",
-		"coreutils",
-		"curl",
-		"file",
-		"findutils",
-		"git",
-		"gnupg",
-		"iproute2",
-		"jq",
-	],
+	...["bash", "ca-certificates", "coreutils", "curl", "file", "findutils", "git", "gnupg", "iproute2", "jq"],
 	...[
 		"less",
 		"locales",
@@ -38,10 +26,8 @@ const PACKAGES = [
 	...[
 		"python3",
 		"python-is-python3",
-		"python3-dev",
 		"python3-pip",
 		"python3-venv",
-		"python3-numpy",
 		"python3-requests",
 	],
 ];

@@ -9,7 +9,7 @@ export async function destroy(host: Host, id: string, options: { keepDisk: boole
 	const record = await host.records.read(id);
 	await host.cgroups.destroy(id);
 	await host.disks.unmount(mountsOf(host, { id, rootfsId: record?.rootfsId ?? "" }));
-	if (record) await host.slots.release(record.slot);
+	if (record) host.slots.discard(record.slot);
 	await host.records.delete(id);
 	if (!options.keepDisk) await host.disks.delete(id);
 	if (options.forget) await host.logs.delete(id);

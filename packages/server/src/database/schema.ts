@@ -11,6 +11,13 @@ export interface Schema {
 	sandboxes: SandboxesTable;
 	events: EventsTable;
 	metrics: MetricsTable;
+	pools: PoolsTable;
+}
+
+/** The hosts' pools whose disks and generations this database knows. */
+interface PoolsTable {
+	id: string;
+	createdAt: Generated<Date>;
 }
 
 interface TeamsTable {

@@ -43,6 +43,9 @@ export function connectEngine(socketPath: string): Engine {
 		resume: async (sandboxId) => {
 			await call("resume", client.resume({ sandboxId }, { timeoutMs: DEADLINE_MS.start }));
 		},
+		freeze: async (sandboxId) => {
+			await call("freeze", client.freeze({ sandboxId }, { timeoutMs: DEADLINE_MS.question }));
+		},
 		thaw: async (sandboxId) => {
 			await call("thaw", client.thaw({ sandboxId }, { timeoutMs: DEADLINE_MS.question }));
 		},
@@ -134,7 +137,8 @@ function fromGeneration(generation: wire.Generation): Generation {
 function report(answer: wire.ProbeResponse): HostReport {
 	const driver = answer.drivers.find(({ isolation, usable }) => usable && isolation === answer.isolation);
 	const reason = answer.drivers.map(({ isolation, reason }) => `${isolation}: ${reason}`).join("; ");
-	return { isolation: answer.isolation, engineVersion: driver?.version ?? "", guestId: answer.guestId, reason };
+	const { isolation, guestId, poolId } = answer;
+	return { isolation, engineVersion: driver?.version ?? "", guestId, poolId, reason };
 }
 
 function stats(answer: wire.StatsResponse): Stats {

@@ -31,6 +31,8 @@ export interface HostReport {
 	isolation: string;
 	engineVersion: string;
 	guestId: string;
+	/** Names the pool that holds disks and generations. */
+	poolId: string;
 	/** Why not, in the drivers' words, when nothing is usable. */
 	reason: string;
 }
@@ -56,6 +58,8 @@ export interface Engine {
 		options: { generationId: string; memory: boolean; parentId?: string; reason: string },
 	): Promise<Generation>;
 	resume(id: string): Promise<void>;
+	/** Its processes stop where they are, in RAM, until `thaw`. */
+	freeze(id: string): Promise<void>;
 	thaw(id: string): Promise<void>;
 	/** A sandbox that is not there is no error: it is destroyed. `forget` takes its log too, for an id that is done with. */
 	destroy(id: string, options?: { keepDisk?: boolean; forget?: boolean }): Promise<void>;

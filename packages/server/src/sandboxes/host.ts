@@ -3,6 +3,7 @@ import type { Database } from "../database/database.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Queue } from "../lifetime/queue.ts";
 import type { Logger } from "../log.ts";
+import type { Spares } from "../templates/spares.ts";
 import type { Table } from "./table.ts";
 
 /** What every verb on a sandbox works with. */
@@ -15,6 +16,8 @@ export interface Host {
 	table: Table;
 	/** Starting a sandbox is heavy: each takes its place here. */
 	starts: Queue;
+	/** Sandboxes made ahead, for creates. */
+	spares: Pick<Spares, "take">;
 	/** Ids of this process's unfinished work: what the engine has under them is no orphan, though no row names it yet. */
 	unfinished: Set<string>;
 	/** Asks the repair loop for a turn. */

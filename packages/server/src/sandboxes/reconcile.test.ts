@@ -123,6 +123,39 @@ suite("restarts", () => {
 		await until(() => [...platform.engine.generations.values()].every(({ reason }) => reason === "template"));
 	});
 
+	test("a spare is one sandbox ahead: a create takes it, a killed server leaves it to be destroyed, a stopped one leaves none", async () => {
+		await platform.stop();
+		await platform.start({ spares: 1 });
+		const spare = () => [...platform.engine.sandboxes.values()].find((one) => one.state === "frozen")?.id;
+		await until(() => spare() !== undefined);
+		const ahead = spare();
+		const restores = platform.engine.calls.get("restore");
+		assert.equal(await create(), ahead);
+		assert.equal(platform.engine.calls.get("restore"), restores);
+		assert.equal(await count(ahead ?? ""), 1);
+		await until(() => spare() !== undefined);
+		await platform.stop();
+		assert.equal(spare(), undefined);
+		await platform.start();
+		assert.equal(await count(ahead ?? ""), 2);
+	});
+
+	test("a database that does not know the pool touches nothing in it", async () => {
+		const id = await create();
+		await platform.api("POST", `/sandboxes/${id}/pause`);
+		const stored = [...platform.engine.generations.keys()];
+		await platform.stop();
+		await rows.query("update pools set id = 'another'");
+		await platform.start({ untilReady: false });
+		await until(async () => (await (await fetch(`${platform.url}/health`)).text()).includes("DATABASE_URL"));
+		assert.deepEqual([...platform.engine.generations.keys()], stored);
+		await platform.stop();
+		await rows.query("update pools set id = 'pool-1'");
+		await platform.start();
+		assert.equal((await platform.api("POST", `/sandboxes/${id}/connect`, { timeout: 60 })).status, 201);
+		await platform.api("DELETE", `/sandboxes/${id}`);
+	});
+
 	test("without the engine, sandboxes answer and nothing is torn down", async () => {
 		const id = await create();
 		await platform.engine.hangUp();

@@ -5,11 +5,12 @@ import type { Sandbox } from "../database/schema.ts";
 import type { HostSandbox } from "../engine/engine.ts";
 import { Link } from "../guest/link.ts";
 import { untilAnswered } from "../guest/supervisor.ts";
+import type { Spare } from "../templates/spares.ts";
 import type { Host } from "./host.ts";
 
 /** From what a sandbox's processes come: a memory image, a copy of a generation's disk, or the disk it still has. */
 export type Origin =
-	| { from: "memory"; generationId: string }
+	| { from: "memory"; generationId: string; spare?: Spare | undefined }
 	| { from: "disk"; generationId: string }
 	| { from: "own_disk" };
 
@@ -51,6 +52,14 @@ async function startProcesses(host: Host, sandbox: Sandbox, origin: Origin): Pro
 				return host.engine.boot(sandbox.id, limits, { ownDisk: true });
 		}
 	};
+	if (origin.from === "memory" && origin.spare !== undefined) {
+		try {
+			await host.engine.thaw(sandbox.id);
+			return { state: "running", guestId: "", ...origin.spare };
+		} catch (error) {
+			host.log.warn({ err: error, sandbox: sandbox.id }, "a spare could not be thawed; starting anew");
+		}
+	}
 	try {
 		return await startOnce();
 	} catch (error) {

@@ -100,6 +100,7 @@ export class FakeEngine implements AsyncDisposable {
 					drivers: [{ isolation: "gvisor", usable: true, version: this.engineVersion }],
 					isolation: "gvisor",
 					guestId: this.guestId,
+					poolId: "pool-1",
 				})),
 			listRootfs: () => this.#verb("listRootfs", async () => ({ rootfs: [{ rootfsId: ROOTFS, name: "base" }] })),
 			boot: ({ sandboxId, source }) =>
@@ -139,6 +140,11 @@ export class FakeEngine implements AsyncDisposable {
 			resume: ({ sandboxId }) =>
 				this.#verb("resume", async () => {
 					this.#get(sandboxId).state = "running";
+					return {};
+				}),
+			freeze: ({ sandboxId }) =>
+				this.#verb("freeze", async () => {
+					this.#get(sandboxId).state = "frozen";
 					return {};
 				}),
 			thaw: ({ sandboxId }) =>

@@ -144,6 +144,13 @@ export declare type ProbeResponse = Message<"dormice.engine.ProbeResponse"> & {
    * @generated from field: string guest_id = 6;
    */
   guestId: string;
+
+  /**
+   * Names the pool for ever.
+   *
+   * @generated from field: string pool_id = 7;
+   */
+  poolId: string;
 };
 
 /**

@@ -3,6 +3,9 @@ import { type Kysely, sql } from "kysely";
 /** Teams and keys, templates, generations, sandboxes, events, metrics. */
 export async function up(db: Kysely<unknown>): Promise<void> {
 	const statements = [
+		sql`create table pools (
+			id text primary key,
+			created_at timestamptz(3) not null default now())`,
 		sql`create table teams (
 			id uuid primary key default gen_random_uuid(),
 			name text not null unique,
