@@ -43,7 +43,12 @@ export async function createSandbox(host: Host, request: CreateRequest): Promise
 		const resident = await insert(host, request, spare?.id ?? newId("sandbox"));
 		await resident.begin("create", async () => {
 			try {
-				const { link, isolation } = await start(host, resident.record, { from: "memory", generationId, spare });
+				const { link, isolation } = await start(host, resident.record, {
+					from: "memory",
+					generationId,
+					introduced: false,
+					spare,
+				});
 				resident.attach(link);
 				const startedAt = new Date();
 				const endAt = new Date(startedAt.getTime() + request.timeoutSeconds * 1000);

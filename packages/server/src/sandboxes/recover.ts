@@ -47,7 +47,10 @@ async function startFromWhatIsLeft(host: Host, resident: Resident): Promise<Star
 		const diskIsGone = error instanceof DormiceError && error.reason === "sandbox_not_found";
 		const { generationId, generationMemory } = record;
 		if (!diskIsGone || generationId === null) throw error;
-		const origin: Origin = { from: generationMemory === true ? "memory" : "disk", generationId };
+		const hasMemory = generationMemory === true;
+		const origin: Origin = hasMemory
+			? { from: "memory", generationId, introduced: true }
+			: { from: "disk", generationId };
 		return { ...(await start(host, record, origin)), origin };
 	}
 }

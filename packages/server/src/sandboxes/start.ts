@@ -10,7 +10,8 @@ import type { Host } from "./host.ts";
 
 /** From what a sandbox's processes come: a memory image, a copy of a generation's disk, or the disk it still has. */
 export type Origin =
-	| { from: "memory"; generationId: string; spare?: Spare | undefined }
+	/** `introduced`: the memory is the sandbox's own, and its supervisor knows already who it is. */
+	| { from: "memory"; generationId: string; introduced: boolean; spare?: Spare | undefined }
 	| { from: "disk"; generationId: string }
 	| { from: "own_disk" };
 
@@ -23,7 +24,7 @@ export interface Started {
 const HEALTHY_WITHIN_MS = { memory: 10_000, disk: 60_000, own_disk: 60_000 } as const;
 
 /**
- * Starts a sandbox's processes and tells its supervisor who it is. When this returns, it answers requests.
+ * Starts a sandbox's processes and tells its supervisor who it is. When this returns, it takes requests.
  * On failure nothing of it runs any more; its own disk is kept if it came from there. The row is the caller's business.
  */
 export async function start(host: Host, sandbox: Sandbox, origin: Origin): Promise<Started> {
@@ -31,7 +32,13 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin): Promi
 	try {
 		const { address, isolation } = await startProcesses(host, sandbox, origin);
 		link = new Link({ address, httpsPorts: sandbox.network.httpsPorts, fresh: true });
-		await untilAnswered(link, introduction(sandbox), HEALTHY_WITHIN_MS[origin.from]);
+		const introduced = untilAnswered(link, introduction(sandbox), HEALTHY_WITHIN_MS[origin.from]);
+		if (origin.from === "memory" && origin.introduced) {
+			// It only sets the clock. Whoever woke it is answered by its own request, which need not wait for this one.
+			introduced.catch((error: unknown) =>
+				host.log.warn({ err: error, sandbox: sandbox.id }, "a woken supervisor is silent"),
+			);
+		} else await introduced;
 		return { link, isolation };
 	} catch (error) {
 		link?.[Symbol.dispose]();

@@ -68,7 +68,10 @@ async function wakeUp(host: Host, resident: Resident, options: WakeOptions): Pro
 	const beganAtMs = performance.now();
 	const { generationId, generationMemory } = resident.record;
 	if (generationId === null) throw new DormiceError("generation_not_found", "This sandbox has no stored state.");
-	const origin: Origin = { from: options.memory && generationMemory === true ? "memory" : "disk", generationId };
+	const hasMemory = options.memory && generationMemory === true;
+	const origin: Origin = hasMemory
+		? { from: "memory", generationId, introduced: true }
+		: { from: "disk", generationId };
 	await move(host, resident, { to: "waking" });
 	try {
 		const { link, isolation } = await start(host, resident.record, origin);
