@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { rm, statfs } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CommandExitError, NotEnoughSpaceError, Sandbox } from "e2b";
-import { type ClientOptions, census, TestPlatform } from "./platform.ts";
+import { type ClientOptions, census, instanceOf, TestPlatform } from "./platform.ts";
 
 let platform: TestPlatform;
 let client: ClientOptions;
@@ -148,15 +150,20 @@ test("without autoResume a sleeping sandbox stays asleep, and a timeout kills", 
 
 test("a full disk says so, and nothing else suffers", () =>
 	withSandbox(async (sandbox) => {
-		await sandbox.commands.run("fallocate -l 9G big 2>&1; df --output=avail -m . | tail -1", { timeoutMs: 0 });
-		const rest = Number((await sandbox.commands.run("df --output=avail -m . | tail -1")).stdout);
+		// Ten gigabytes take minutes to write: most of them are reserved from outside, on the sandbox's own file system.
+		const disk = `/run/dormice/${instanceOf(platform.data)}/sandboxes/${sandbox.sandboxId}/disk`;
+		const { bavail, bsize } = await statfs(disk);
+		execFileSync("fallocate", ["-l", String(bavail * bsize - (40 << 20)), `${disk}/ballast`]);
+		await sandbox.files.write("small", "kept");
+		await assert.rejects(sandbox.files.write("large", new Blob([new Uint8Array(64 << 20)])), NotEnoughSpaceError);
 		await assert.rejects(
-			sandbox.files.write("more", new Blob([new Uint8Array((rest + 8) << 20)])),
-			NotEnoughSpaceError,
+			sandbox.commands.run("head -c 64000000 /dev/zero > large"),
+			(error) => error instanceof CommandExitError && /No space left on device/.test(error.stderr),
 		);
-		await sandbox.files.remove("big");
+		await sandbox.commands.run("rm -f large");
 		await sandbox.files.write("again", "fits");
-		assert.equal(await sandbox.files.read("again"), "fits");
+		assert.equal(await sandbox.files.read("small"), "kept");
+		await rm(`${disk}/ballast`);
 	}));
 
 /** Waits for what is cleaned up in the background. */
