@@ -8,6 +8,8 @@ export interface Config {
 	readonly spawnerPath: string;
 	/** Where `.E2B_SANDBOX` and its like are written. */
 	readonly runDirectory: string;
+	/** Where metadata of files is kept that their file system does not keep: on the sandbox's disk, to outlive a boot. */
+	readonly metadataDirectory: string;
 	/** The PATH that processes begin with. */
 	readonly path: string;
 }
@@ -21,6 +23,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 		hostAddress: env.DORMICE_HOST_ADDRESS || GUEST.gateway,
 		spawnerPath: env.DORMICE_SPAWNER || `${GUEST.mount}/spawner`,
 		runDirectory: env.DORMICE_RUN_DIRECTORY || "/run/e2b",
+		metadataDirectory: env.DORMICE_METADATA_DIRECTORY || "/var/lib/dormice/metadata",
 		path: env.PATH || DEFAULT_PATH,
 	});
 }

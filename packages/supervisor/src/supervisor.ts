@@ -1,5 +1,6 @@
 import { filesystem as filesystemWire, process as processWire } from "@dormice/protocol";
 import type { Config } from "./config.ts";
+import { Attributes } from "./files/attributes.ts";
 import { filesRoutes } from "./files/routes.ts";
 import { filesystemService } from "./filesystem/service.ts";
 import { readJson, sendJson } from "./http/json.ts";
@@ -16,14 +17,16 @@ import type { Spawner } from "./spawner/spawner.ts";
 export function serve(config: Config, spawner: Spawner): Promise<HttpServer> {
 	const sandbox = new Sandbox();
 	const processes = new Processes({ sandbox, spawner, path: config.path });
+	const attributes = new Attributes({ xattrs: spawner, directory: config.metadataDirectory });
 	const rpc = connectHandler((router) => {
 		router.service(processWire.Process, processService({ processes, sandbox }));
-		router.service(filesystemWire.Filesystem, filesystemService({ sandbox, spawner, spawnerPath: config.spawnerPath }));
+		const { spawnerPath } = config;
+		router.service(filesystemWire.Filesystem, filesystemService({ sandbox, spawner, attributes, spawnerPath }));
 	});
 	return HttpServer.listen({
 		port: config.port,
 		hostAddress: config.hostAddress,
-		routes: routes({ config, spawner, sandbox, processes }),
+		routes: routes({ config, spawner, sandbox, processes, attributes }),
 		rpc,
 		admits: (token) => sandbox.admits(token),
 	});
@@ -34,11 +37,12 @@ interface Parts {
 	readonly spawner: Spawner;
 	readonly sandbox: Sandbox;
 	readonly processes: Processes;
+	readonly attributes: Attributes;
 }
 
 /** The plain HTTP side of E2B's wire, and below `/dormice/` our own for the host. */
-function routes({ config, spawner, sandbox, processes }: Parts): ReadonlyMap<string, Route> {
-	const files = filesRoutes({ sandbox, spawner });
+function routes({ config, spawner, sandbox, processes, attributes }: Parts): ReadonlyMap<string, Route> {
+	const files = filesRoutes({ sandbox, attributes });
 	const meter = new Meter();
 	const get = ["GET", "HEAD"];
 	const post = ["POST"];

@@ -36,6 +36,7 @@ export class TestGuest implements AsyncDisposable {
 				DORMICE_HOST_ADDRESS: "127.0.0.1",
 				DORMICE_SPAWNER: spawner,
 				DORMICE_RUN_DIRECTORY: join(directory, "run"),
+				DORMICE_METADATA_DIRECTORY: join(directory, "metadata"),
 			},
 		});
 		const { promise: port, resolve } = Promise.withResolvers<number>();

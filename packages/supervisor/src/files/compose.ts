@@ -13,7 +13,11 @@ export async function composeFile(sources: readonly string[], destination: strin
 		if (!info.isFile()) throw new DormiceError("invalid_argument", `path '${source}' is not a regular file`);
 	}
 	await placeFile(destination, Readable.from(concatenated(sources)), placing);
-	for (const source of sources) if (source !== destination) await filing(`removing '${source}'`, rm(source));
+	for (const source of sources) {
+		if (source === destination) continue;
+		await filing(`removing '${source}'`, rm(source));
+		await placing.attributes.forget(source);
+	}
 }
 
 async function* concatenated(sources: readonly string[]): AsyncGenerator<Uint8Array> {

@@ -104,6 +104,9 @@ test("gzip is understood and given", async () => {
 	assert.equal((await post(path, gzipSync(text), { ...octets, "content-encoding": "gzip" })).status, 200);
 	const answer = await guest.fetch(at(path), { headers: { "accept-encoding": "gzip" } });
 	assert.deepEqual([answer.headers.get("content-encoding"), await answer.text()], ["gzip", text]);
+	const listing = await guest.fetch(at(path), { headers: { "accept-encoding": "gzip, deflate, br" } });
+	assert.deepEqual([listing.headers.get("content-encoding"), listing.headers.get("content-length")], [null, "5000"]);
+	assert.equal(await listing.text(), text);
 	assert.equal((await guest.fetch(at(path), { headers: { "accept-encoding": "identity;q=0, br" } })).status, 406);
 	assert.equal((await post(path, "not gzip", { ...octets, "content-encoding": "gzip" })).status, 400);
 	assert.equal(readFileSync(path, "utf8"), text);
@@ -137,6 +140,50 @@ test("metadata travels with a file, and each upload replaces it", async () => {
 	assert.deepEqual((await sandbox.files.getInfo(path)).metadata ?? {}, {});
 	assert.equal((await post(path, "3", { ...octets, "x-metadata-long": "x".repeat(5000) })).status, 400);
 	assert.equal((await post(path, "3", { ...octets, "x-metadata-k": "caf\u00e9" })).status, 400);
+});
+
+test("metadata travels with a file where the file system keeps no attributes", async () => {
+	const records = () => readdirSync(join(guest.directory, "metadata")).length;
+	const metadata = async (path: string) => (await sandbox.files.getInfo(path)).metadata ?? {};
+	const write = (path: string, kind: string) => post(path, kind, { ...octets, "X-Metadata-Kind": kind });
+	const disk = join(here, "disk");
+	mkdirSync(disk);
+	// ramfs answers EOPNOTSUPP, as gVisor's disk does.
+	execFileSync("mount", ["-t", "ramfs", "ramfs", disk]);
+	try {
+		const path = join(disk, "a/f");
+		const written = await write(path, "report");
+		assert.deepEqual((await json<{ metadata: object }[]>(written))[0]?.metadata, { kind: "report" });
+		symlinkSync("a", join(disk, "link"));
+		symlinkSync("a/f", join(disk, "file"));
+		for (const same of [path, join(disk, "link/f"), join(disk, "file")]) {
+			assert.deepEqual(await metadata(same), { kind: "report" }, same);
+		}
+		assert.deepEqual((await sandbox.files.list(join(disk, "a")))[0]?.metadata, { kind: "report" });
+		assert.equal(records(), 1);
+
+		await sandbox.files.rename(join(disk, "link/f"), join(disk, "a/g"));
+		await sandbox.files.rename(join(disk, "a"), join(disk, "b"));
+		assert.deepEqual([await metadata(join(disk, "b/g")), records()], [{ kind: "report" }, 1]);
+		await sandbox.files.rename(join(disk, "b"), join(here, "b"));
+		assert.deepEqual([await metadata(join(here, "b/g")), records()], [{ kind: "report" }, 0]);
+		await sandbox.files.rename(join(here, "b"), join(disk, "b"));
+		assert.deepEqual([await metadata(join(disk, "b/g")), records()], [{ kind: "report" }, 1]);
+
+		await write(join(disk, "b/g"), "replaced");
+		assert.deepEqual(await metadata(join(disk, "b/g")), { kind: "replaced" });
+		await post(join(disk, "b/g"), "cleared");
+		assert.deepEqual([await metadata(join(disk, "b/g")), records()], [{}, 0]);
+
+		await write(join(disk, "b/g"), "again");
+		await sandbox.commands.run(`cd ${disk}/b && mv g h && echo 1 > g`);
+		assert.deepEqual([await metadata(join(disk, "b/g")), await metadata(join(disk, "b/h"))], [{}, {}]);
+		await write(join(disk, "b/g"), "again");
+		await sandbox.files.remove(join(disk, "b"));
+		assert.equal(records(), 0);
+	} finally {
+		execFileSync("umount", ["-l", disk]);
+	}
 });
 
 test("what cannot be done says why", async () => {

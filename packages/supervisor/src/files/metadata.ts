@@ -1,11 +1,9 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { DormiceError } from "@dormice/protocol";
-import type { Spawner } from "../spawner/spawner.ts";
 
 export type Metadata = Readonly<Record<string, string>>;
 
 const HEADER = "x-metadata-";
-const XATTR = "user.e2b.";
 const LONGEST_KEY_BYTES = 246;
 const TOTAL_BYTES = 4096;
 
@@ -29,15 +27,4 @@ export function metadataOf(headers: IncomingHttpHeaders): Metadata {
 
 function refused(why: string): DormiceError {
 	return new DormiceError("invalid_argument", `invalid metadata: ${why}`);
-}
-
-/** Stores metadata with a file that has none yet. */
-export async function writeMetadata(spawner: Spawner, path: string, metadata: Metadata): Promise<void> {
-	for (const [key, value] of Object.entries(metadata)) await spawner.setXattr(path, XATTR + key, value);
-}
-
-/** The metadata stored with a file; none where the file system keeps none. */
-export async function readMetadata(spawner: Spawner, path: string): Promise<Metadata> {
-	const found = await spawner.getXattrs(path, XATTR);
-	return Object.fromEntries([...found].map(([name, value]) => [name.slice(XATTR.length), value]));
 }

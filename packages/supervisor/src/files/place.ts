@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { createWriteStream, type Stats } from "node:fs";
-import { chmod, lchown, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { chmod, lchown, open, realpath, rm, stat } from "node:fs/promises";
 import { posix } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -8,12 +8,12 @@ import { DormiceError } from "@dormice/protocol";
 import { errnoCode, fileError, filing } from "../errno.ts";
 import { ensureDirectory } from "../filesystem/directories.ts";
 import { uploadName } from "../filesystem/watch-events.ts";
-import type { Spawner } from "../spawner/spawner.ts";
 import type { User } from "../users/users.ts";
-import { type Metadata, writeMetadata } from "./metadata.ts";
+import type { Attributes } from "./attributes.ts";
+import type { Metadata } from "./metadata.ts";
 
 export interface Placing {
-	readonly spawner: Spawner;
+	readonly attributes: Attributes;
 	readonly user: User;
 	readonly metadata: Metadata;
 	/** Called when the content has ended, before it counts; throws when it was not all. */
@@ -26,7 +26,7 @@ export interface Placing {
  * symbolic link stays one.
  */
 export async function placeFile(path: string, content: Readable, placing: Placing): Promise<void> {
-	const { user, spawner, metadata } = placing;
+	const { user, attributes, metadata } = placing;
 	try {
 		await ensureDirectory(posix.dirname(path), user);
 		const { target, existing } = await destination(path);
@@ -41,8 +41,7 @@ export async function placeFile(path: string, content: Readable, placing: Placin
 			placing.confirm?.();
 			await lchown(temporary, existing?.uid ?? user.uid, existing?.gid ?? user.gid);
 			await chmod(temporary, existing ? existing.mode & 0o7777 : 0o644);
-			await writeMetadata(spawner, temporary, metadata);
-			await rename(temporary, target);
+			await attributes.place(temporary, target, metadata);
 		} catch (error) {
 			await rm(temporary, { force: true });
 			throw error;

@@ -3,8 +3,8 @@ import { posix } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { readJson, sendJson, stringList, text } from "../http/json.ts";
 import { basicUser, type Sandbox } from "../sandbox/sandbox.ts";
-import type { Spawner } from "../spawner/spawner.ts";
 import type { User } from "../users/users.ts";
+import type { Attributes } from "./attributes.ts";
 import { composeFile } from "./compose.ts";
 import { sendDownload } from "./download.ts";
 import { checkSignature, type Operation } from "./signature.ts";
@@ -12,13 +12,13 @@ import { receiveUpload } from "./upload.ts";
 
 export interface FilesOptions {
 	readonly sandbox: Sandbox;
-	readonly spawner: Spawner;
+	readonly attributes: Attributes;
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void>;
 
 /** `/files` and `/files/compose`. */
-export function filesRoutes({ sandbox, spawner }: FilesOptions): { files: Handler; compose: Handler } {
+export function filesRoutes({ sandbox, attributes }: FilesOptions): { files: Handler; compose: Handler } {
 	return {
 		async files(request, response, url) {
 			if (request.method === "GET" || request.method === "HEAD") {
@@ -28,7 +28,11 @@ export function filesRoutes({ sandbox, spawner }: FilesOptions): { files: Handle
 			} else if (request.method === "POST") {
 				admit(request, url, "write");
 				const path = url.searchParams.get("path") ?? undefined;
-				sendJson(response, 200, await receiveUpload(request, { sandbox, spawner, user: userOf(request, url), path }));
+				sendJson(
+					response,
+					200,
+					await receiveUpload(request, { sandbox, attributes, user: userOf(request, url), path }),
+				);
 			} else {
 				throw new DormiceError("route_not_found", `${request.method} is not a method of /files`);
 			}
@@ -39,7 +43,7 @@ export function filesRoutes({ sandbox, spawner }: FilesOptions): { files: Handle
 			const user = userOf(request, url, text(body, "username"));
 			const sources = stringList(body, "source_paths").map((path) => sandbox.path(path, user));
 			const destination = sandbox.path(text(body, "destination") ?? "", user);
-			await composeFile(sources, destination, { spawner, user, metadata: {} });
+			await composeFile(sources, destination, { attributes, user, metadata: {} });
 			sendJson(response, 200, { path: destination, name: posix.basename(destination), type: "file" });
 		},
 	};

@@ -17,7 +17,7 @@ export interface Uploaded {
 	readonly metadata?: Metadata;
 }
 
-export interface Upload extends Pick<Placing, "spawner" | "user"> {
+export interface Upload extends Pick<Placing, "attributes" | "user"> {
 	readonly sandbox: Sandbox;
 	/** From the query; with it, the request carries one file. */
 	readonly path: string | undefined;

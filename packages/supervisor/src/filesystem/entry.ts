@@ -2,8 +2,8 @@ import type { BigIntStats } from "node:fs";
 import { lstat, readlink, realpath, stat } from "node:fs/promises";
 import { posix } from "node:path";
 import { filing } from "../errno.ts";
-import { type Metadata, readMetadata } from "../files/metadata.ts";
-import type { Spawner } from "../spawner/spawner.ts";
+import type { Attributes } from "../files/attributes.ts";
+import type { Metadata } from "../files/metadata.ts";
 import type { Users } from "../users/users.ts";
 import { permissionString } from "./permissions.ts";
 
@@ -26,11 +26,11 @@ export interface Entry {
 
 export interface EntryReader {
 	readonly users: Users;
-	readonly spawner: Spawner;
+	readonly attributes: Attributes;
 }
 
 /** Throws `path_not_found`. */
-export async function readEntry({ users, spawner }: EntryReader, path: string): Promise<Entry> {
+export async function readEntry({ users, attributes }: EntryReader, path: string): Promise<Entry> {
 	const link = await filing(`reading '${path}'`, lstat(path, { bigint: true }));
 	const { target, symlinkTarget } = link.isSymbolicLink() ? await follow(path) : { target: link };
 	const kind = kindOf(target);
@@ -46,7 +46,8 @@ export async function readEntry({ users, spawner }: EntryReader, path: string): 
 		modifiedAtNs: link.mtimeNs,
 		symlinkTarget,
 		// Only these can carry `user.` attributes, and a device must not be asked.
-		metadata: kind === "file" || kind === "directory" ? await readMetadata(spawner, path) : {},
+		metadata:
+			target && (kind === "file" || kind === "directory") ? await attributes.read(symlinkTarget ?? path, target) : {},
 	};
 }
 

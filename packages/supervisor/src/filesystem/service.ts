@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { DormiceError, type filesystem as wire } from "@dormice/protocol";
 import { filing } from "../errno.ts";
+import type { Attributes } from "../files/attributes.ts";
 import { keepaliveMs, withKeepalive } from "../rpc/streaming.ts";
 import { basicUser, type Sandbox } from "../sandbox/sandbox.ts";
 import type { Spawner } from "../spawner/spawner.ts";
@@ -18,12 +19,13 @@ type Service = ServiceImpl<typeof wire.Filesystem>;
 export interface FilesystemOptions {
 	readonly sandbox: Sandbox;
 	readonly spawner: Spawner;
+	readonly attributes: Attributes;
 	readonly spawnerPath: string;
 }
 
 /** `filesystem.Filesystem` of the E2B wire. */
-export function filesystemService({ sandbox, spawner, spawnerPath }: FilesystemOptions): Service {
-	const reader = { users: sandbox.users, spawner };
+export function filesystemService({ sandbox, spawner, attributes, spawnerPath }: FilesystemOptions): Service {
+	const reader = { users: sandbox.users, attributes };
 	const watchers = new Map<string, { watch: Watch; path: string; includeEntry: boolean }>();
 
 	const userOf = (context: HandlerContext) => sandbox.user(basicUser(context.requestHeader.get("authorization")));
@@ -50,7 +52,7 @@ export function filesystemService({ sandbox, spawner, spawnerPath }: FilesystemO
 
 		async move(request, context) {
 			const destination = pathOf(request.destination, context);
-			await move(pathOf(request.source, context), destination, userOf(context));
+			await move(pathOf(request.source, context), destination, { user: userOf(context), attributes });
 			return { entry: await entryOf(destination) };
 		},
 
@@ -62,6 +64,7 @@ export function filesystemService({ sandbox, spawner, spawnerPath }: FilesystemO
 		async remove(request, context) {
 			const path = pathOf(request.path, context);
 			await filing(`removing '${path}'`, rm(path, { recursive: true, force: true }));
+			await attributes.forget(path);
 			return {};
 		},
 

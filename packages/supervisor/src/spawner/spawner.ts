@@ -116,17 +116,16 @@ export class Spawner implements AsyncDisposable {
 		return this.#do("set the clock", OP.clock, (frame) => frame.u32(seconds).u32(nanoseconds));
 	}
 
-	/** Fails with `not_implemented` on a file system that keeps no extended attributes. */
-	async setXattr(path: string, name: string, value: string): Promise<void> {
+	/** False on a file system that keeps no extended attributes. */
+	async setXattr(path: string, name: string, value: string): Promise<boolean> {
 		const { errno } = await this.#call(OP.setXattr, (frame) => frame.string(path).string(name).string(value));
-		if (errno === os.errno.EOPNOTSUPP) {
-			throw new DormiceError("not_implemented", `the file system of '${path}' keeps no metadata: upload without it`);
-		}
+		if (errno === os.errno.EOPNOTSUPP) return false;
 		if (errno !== 0)
 			throw new DormiceError(
 				errno === os.errno.ENOSPC ? "disk_full" : "internal",
 				`cannot store metadata: ${errnoText(errno)}`,
 			);
+		return true;
 	}
 
 	/** The extended attributes whose name starts with `prefix`. None where the file system has no such thing. */
