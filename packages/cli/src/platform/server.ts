@@ -24,6 +24,7 @@ export function serverService(paths: PlatformPaths, user: UserIds, settings: Set
 			emptyRoot: paths.emptyRoot,
 		}),
 		env: {
+			...variables,
 			PATH: "/usr/bin:/bin",
 			NODE_ENV: "production",
 			NODE_COMPILE_CACHE: cache,

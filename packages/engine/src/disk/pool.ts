@@ -93,5 +93,8 @@ async function mountImage(image: string, dir: string, sizeGiB: number): Promise<
 		await command("mkfs.btrfs", ["-q", "-m", "single", "-L", "dormice", partial]);
 		await rename(partial, image);
 	}
+	// It grows when the configuration says so, and never shrinks.
+	await command("truncate", ["-s", `>${sizeGiB}G`, image]);
 	await command("mount", ["-t", "btrfs", "-o", "loop,noatime,discard=async", image, dir]);
+	await command("btrfs", ["filesystem", "resize", "max", dir]);
 }

@@ -23,13 +23,7 @@ const PACKAGES = [
 	],
 	...["sqlite3", "sudo", "tar", "tree", "tzdata", "unzip", "wget", "xz-utils", "zip", "zstd"],
 	...["gcc", "g++", "make", "libc6-dev", "pkg-config"],
-	...[
-		"python3",
-		"python-is-python3",
-		"python3-pip",
-		"python3-venv",
-		"python3-requests",
-	],
+	...["python3", "python-is-python3", "python3-pip", "python3-venv", "python3-requests"],
 ];
 
 /** Files laid over the packages' own. */

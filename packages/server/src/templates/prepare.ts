@@ -31,7 +31,7 @@ export async function prepareTemplates(host: Host, templates: Templates): Promis
 	for (const [alias, rootfsId] of newest) {
 		const template = await ensureRow(host, alias, rootfsId);
 		const current = generations.find(({ id }) => id === template.generationId);
-		if (current !== undefined && fits(current, rootfsId, report)) {
+		if (current !== undefined && fits(current, template, report)) {
 			templates.put(template);
 			continue;
 		}
@@ -41,10 +41,11 @@ export async function prepareTemplates(host: Host, templates: Templates): Promis
 	}
 }
 
-function fits(generation: Generation, rootfsId: string, report: HostReport): boolean {
+function fits(generation: Generation, template: Template, report: HostReport): boolean {
 	return (
 		generation.memory &&
-		generation.rootfsId === rootfsId &&
+		generation.rootfsId === template.rootfsId &&
+		generation.diskMib === template.diskMib &&
 		generation.isolation === report.isolation &&
 		generation.engineVersion === report.engineVersion &&
 		generation.guestId === report.guestId
@@ -55,7 +56,7 @@ async function ensureRow(host: Host, alias: string, rootfsId: string): Promise<T
 	return await host.database
 		.insertInto("templates")
 		.values({ id: newId("template"), alias, rootfsId, ...host.config.limits })
-		.onConflict((conflict) => conflict.column("alias").doUpdateSet({ rootfsId }))
+		.onConflict((conflict) => conflict.column("alias").doUpdateSet({ rootfsId, ...host.config.limits }))
 		.returningAll()
 		.executeTakeFirstOrThrow();
 }

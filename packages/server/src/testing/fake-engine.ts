@@ -233,6 +233,7 @@ function manifest({ id, memory, reason, engineVersion, guestId }: FakeGeneration
 		isolation: "gvisor",
 		engineVersion,
 		guestId,
+		limits: { diskMib: 10_240 },
 		createdAt: new Date().toISOString(),
 		reason,
 	};

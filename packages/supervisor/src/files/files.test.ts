@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import {
 	chmodSync,
 	chownSync,
+	closeSync,
+	copyFileSync,
+	linkSync,
 	mkdirSync,
 	mkdtempSync,
+	openSync,
 	readdirSync,
 	readFileSync,
+	readlinkSync,
 	statSync,
 	symlinkSync,
 	writeFileSync,
@@ -61,6 +66,34 @@ test("overwriting keeps mode, owner and link", async () => {
 	assert.deepEqual(readdirSync(here), ["f", "link"]);
 });
 
+test("overwriting keeps a small file's inode, its links and its readers, and replaces a large one", async () => {
+	const path = join(here, "f");
+	writeFileSync(path, "a long old content");
+	linkSync(path, join(here, "hard"));
+	const reader = openSync(path, "r");
+	const { ino } = statSync(path);
+	assert.equal((await post(path, "new")).status, 200);
+	assert.deepEqual([readFileSync(reader, "utf8"), readFileSync(join(here, "hard"), "utf8")], ["new", "new"]);
+	assert.deepEqual([statSync(path).ino, readdirSync(here)], [ino, ["f", "hard"]]);
+	closeSync(reader);
+	assert.equal((await post(path, Buffer.alloc(9 << 20))).status, 200);
+	assert.notEqual(statSync(path).ino, ino);
+	assert.deepEqual([statSync(path).size, readFileSync(join(here, "hard"), "utf8")], [9 << 20, "new"]);
+});
+
+test("a program that runs is replaced", async () => {
+	const path = join(here, "program");
+	copyFileSync("/bin/sleep", path);
+	const running = spawn(path, ["60"]);
+	try {
+		await until("its start", () => readlinkSync(`/proc/${running.pid}/exe`) === path);
+		assert.equal((await post(path, "new")).status, 200);
+		assert.deepEqual([readFileSync(path, "utf8"), readdirSync(here)], ["new", ["program"]]);
+	} finally {
+		running.kill();
+	}
+});
+
 test("a full disk is 507, and the old content stays", async () => {
 	mkdirSync(join(here, "small"));
 	execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", join(here, "small")]);
@@ -72,6 +105,9 @@ test("a full disk is 507, and the old content stays", async () => {
 		assert.equal((await json(answer)).code, 507);
 		await assert.rejects(sandbox.files.write(path, "x".repeat(3 << 20)), { name: "NotEnoughSpaceError" });
 		assert.deepEqual([readFileSync(path, "utf8"), readdirSync(join(here, "small"))], ["old", ["f"]]);
+		// Room for the new content, and not for it twice.
+		assert.equal((await post(path, "n".repeat(700 << 10))).status, 200);
+		assert.deepEqual([readFileSync(path, "utf8"), readdirSync(join(here, "small"))], ["n".repeat(700 << 10), ["f"]]);
 	} finally {
 		execFileSync("umount", [join(here, "small")]);
 	}

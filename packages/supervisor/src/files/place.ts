@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { createWriteStream, type Stats } from "node:fs";
+import { createReadStream, createWriteStream, type Stats } from "node:fs";
 import { chmod, lchown, open, realpath, rm, stat } from "node:fs/promises";
 import { posix } from "node:path";
 import type { Readable } from "node:stream";
@@ -8,9 +8,12 @@ import { DormiceError } from "@dormice/protocol";
 import { errnoCode, fileError, filing } from "../errno.ts";
 import { ensureDirectory } from "../filesystem/directories.ts";
 import { uploadName } from "../filesystem/watch-events.ts";
+import { log } from "../log.ts";
 import type { User } from "../users/users.ts";
 import type { Attributes } from "./attributes.ts";
 import type { Metadata } from "./metadata.ts";
+
+const LARGEST_REWRITE_BYTES = 8 * 1024 * 1024;
 
 export interface Placing {
 	readonly attributes: Attributes;
@@ -24,6 +27,12 @@ export interface Placing {
  * Writes a whole file at `path`, or nothing: the bytes go to a name of their own beside it and take its place when all
  * are there, so a full disk leaves the old content. Parents are made; a file that exists keeps its mode and owner; a
  * symbolic link stays one.
+ *
+ * A file that exists is rewritten from there rather than replaced, when it is small: it stays the same inode, so its
+ * hard links hold and a program that has it open sees the new content. Replaced, it would be an open file without a
+ * name to that program, and gVisor cannot store a sandbox that has one. The price is writing it twice, and that
+ * somebody may read it half-written, so a large one is replaced, as is one with metadata to set or to clear; and as
+ * all bytes are there already, so is one that cannot be rewritten (no room for both, a program that runs).
  */
 export async function placeFile(path: string, content: Readable, placing: Placing): Promise<void> {
 	const { user, attributes, metadata } = placing;
@@ -39,6 +48,10 @@ export async function placeFile(path: string, content: Readable, placing: Placin
 			await using file = await open(temporary, "wx", 0o600);
 			await pipeline(content, file.createWriteStream());
 			placing.confirm?.();
+			if (existing && (await isRewritable(target, temporary, placing)) && (await rewrite(target, temporary))) {
+				await rm(temporary);
+				return;
+			}
 			await lchown(temporary, existing?.uid ?? user.uid, existing?.gid ?? user.gid);
 			await chmod(temporary, existing ? existing.mode & 0o7777 : 0o644);
 			await attributes.place(temporary, target, metadata);
@@ -59,5 +72,25 @@ async function destination(path: string): Promise<{ target: string; existing?: S
 	} catch (error) {
 		if (errnoCode(error) !== "ENOENT") return filing(`writing '${path}'`, Promise.reject(error));
 		return { target: path };
+	}
+}
+
+async function isRewritable(target: string, temporary: string, { attributes, metadata }: Placing): Promise<boolean> {
+	if (Object.keys(metadata).length > 0 || (await stat(temporary)).size > LARGEST_REWRITE_BYTES) return false;
+	return Object.keys(await attributes.read(target, await stat(target, { bigint: true }))).length === 0;
+}
+
+/** Copies the content into a file that exists. False when it did not work, and the target may be anything. */
+async function rewrite(target: string, source: string): Promise<boolean> {
+	try {
+		await using file = await open(target, "r+");
+		const output = file.createWriteStream({ start: 0, autoClose: false });
+		await pipeline(createReadStream(source, { highWaterMark: 256 * 1024 }), output);
+		// The end comes off last: who reads meanwhile never finds the file empty.
+		if ((await file.stat()).size > output.bytesWritten) await file.truncate(output.bytesWritten);
+		return true;
+	} catch (error) {
+		log("debug", "a file is replaced, not rewritten", { path: target, error: String(error) });
+		return false;
 	}
 }
