@@ -84,10 +84,10 @@ async function isRewritable(target: string, temporary: string, { attributes, met
 async function rewrite(target: string, source: string): Promise<boolean> {
 	try {
 		await using file = await open(target, "r+");
-		const output = file.createWriteStream({ start: 0, autoClose: false });
-		await pipeline(createReadStream(source, { highWaterMark: 256 * 1024 }), output);
+		await file.writeFile(createReadStream(source, { highWaterMark: 256 * 1024 }));
 		// The end comes off last: who reads meanwhile never finds the file empty.
-		if ((await file.stat()).size > output.bytesWritten) await file.truncate(output.bytesWritten);
+		const { size } = await stat(source);
+		if ((await file.stat()).size > size) await file.truncate(size);
 		return true;
 	} catch (error) {
 		log("debug", "a file is replaced, not rewritten", { path: target, error: String(error) });
