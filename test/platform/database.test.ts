@@ -1,18 +1,19 @@
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { Sandbox } from "e2b";
 import pg from "pg";
 import { TestPostgres } from "../../packages/server/src/testing/postgres.ts";
-import { TestPlatform } from "./platform.ts";
+import { TestPlatform, testData } from "./platform.ts";
+
+// The platform remembers it, and the tests after this one want ours again.
+after(() => rm(join(testData(), "variables.json"), { force: true }));
 
 test("a PostgreSQL of the user's own takes the place of ours", async () => {
 	await using postgres = await TestPostgres.open();
 	const url = await postgres.database("dormice");
 	await using platform = await TestPlatform.up({ DATABASE_URL: url });
-	// The platform remembers it; the tests after this one want ours again.
-	await using _ = { [Symbol.asyncDispose]: () => rm(join(platform.data, "variables.json")) };
 	const sandbox = await Sandbox.create("base", platform.client);
 	assert.equal((await sandbox.commands.run("echo works")).stdout, "works\n");
 	const database = new pg.Client({ connectionString: url });

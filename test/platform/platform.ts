@@ -104,7 +104,8 @@ async function processes(): Promise<string[]> {
 	return Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
 }
 
-function testData(): string {
+/** The data directory that all these tests use, one file after the other. */
+export function testData(): string {
 	const data = process.env.DORMICE_DATA;
 	if (!data) throw new Error("DORMICE_DATA must name the tests' data directory: run them with `dormice test`");
 	return data;

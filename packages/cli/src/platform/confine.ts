@@ -33,7 +33,8 @@ for path in /usr /etc /run/systemd/resolve; do
 	[ ! -d "$path" ] || place "$path" read-only
 done
 mkdir -p "$root/proc" "$root/dev" "$root/tmp" "$root/.host"
-chmod 1777 "$root/tmp"
+# Before the named paths: one of them may be a socket's directory below /tmp.
+mount -t tmpfs -o mode=1777,size=256m tmpfs "$root/tmp"
 mount --rbind /proc "$root/proc"
 mount --rbind /dev "$root/dev"
 while [ "$1" != -- ]; do
@@ -45,7 +46,6 @@ cd "$root"
 pivot_root . .host
 umount -l /.host
 rmdir /.host
-mount -t tmpfs -o mode=1777,size=256m tmpfs /tmp
 mount -o remount,ro /
 exec setpriv --reuid "$uid" --regid "$gid" --clear-groups --no-new-privs --inh-caps=-all --bounding-set=-all "$@"`;
 
