@@ -122,25 +122,62 @@ static void drop_below(const char *relative) {
 	}
 }
 
+/* A directory that was moved away, until the next event says where to: inotify queues the two halves together. */
+static struct {
+	uint32_t cookie;
+	char *path;
+} moved;
+
+/* The kernel watches directories, not names: a renamed one goes on being watched, under its new name. */
+static bool rename_below(const char *from, const char *to) {
+	bool found = false;
+	for (int wd = 0; wd < path_count; wd++) {
+		if (!paths[wd] || !below(paths[wd], from)) continue;
+		const char *rest = paths[wd] + strlen(from);
+		char *renamed = *rest ? join(to, rest + 1) : strdup(to);
+		free(paths[wd]);
+		paths[wd] = renamed;
+		found = true;
+	}
+	return found;
+}
+
+/* False when the directory has left the tree, or was never watched. */
+static bool settle_move(const struct inotify_event *event, const char *path) {
+	if (!moved.path) return false;
+	bool arrived = event->mask & IN_MOVED_TO && event->cookie == moved.cookie;
+	bool found = arrived && rename_below(moved.path, path);
+	if (!arrived) drop_below(moved.path);
+	free(moved.path);
+	moved.path = NULL;
+	return found;
+}
+
 static void handle(const struct inotify_event *event) {
 	if (event->mask & IN_Q_OVERFLOW) fprintf(stderr, "events were lost: the queue overflowed\n");
-	if (event->wd < 0 || event->wd >= path_count || !paths[event->wd]) return;
+	bool named = event->wd >= 0 && event->wd < path_count && paths[event->wd];
+	char *path = named ? join(paths[event->wd], event->len ? event->name : "") : NULL;
+	bool followed = settle_move(event, path ? path : "");
+	/* Settling may have dropped the very directory that this is about. */
+	if (!path || !paths[event->wd]) goto done;
 	if (event->mask & IN_IGNORED) {
 		free(paths[event->wd]);
 		paths[event->wd] = NULL;
-		return;
+		goto done;
 	}
 	/* What happens to a directory below the root itself, its parent's watch reports with a name. */
-	if (event->len == 0 && *paths[event->wd]) return;
-	char *path = join(paths[event->wd], event->len ? event->name : "");
-	bool repeated = take_announced(path) && event->mask & IN_CREATE;
-	if (!repeated) {
-		report(event->mask, event->cookie, path);
-		if (deep && event->mask & IN_ISDIR && event->len) {
-			if (event->mask & IN_MOVED_FROM) drop_below(path);
-			if (event->mask & (IN_CREATE | IN_MOVED_TO)) add(path, event->mask & IN_CREATE);
+	if (event->len == 0 && *paths[event->wd]) goto done;
+	if (take_announced(path) && event->mask & IN_CREATE) goto done;
+	report(event->mask, event->cookie, path);
+	if (deep && event->mask & IN_ISDIR && event->len) {
+		if (event->mask & IN_MOVED_FROM) {
+			moved.cookie = event->cookie;
+			moved.path = strdup(path);
+		} else if (event->mask & (IN_CREATE | IN_MOVED_TO) && !followed) {
+			add(path, event->mask & IN_CREATE);
 		}
 	}
+done:
 	free(path);
 }
 

@@ -55,7 +55,7 @@ export class Supervised {
 		const { name } = this.service;
 		const deadline = performance.now() + deadlineMs;
 		let last = "starting";
-		for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 1.5, 500)) {
+		for (let pauseMs = 5; ; pauseMs = Math.min(pauseMs * 1.5, 100)) {
 			const missing = await this.service.readiness();
 			if (missing === "ready") return;
 			if (missing !== last) onWait(missing);
