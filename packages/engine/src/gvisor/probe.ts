@@ -8,10 +8,9 @@ const INSTALL = "dormice setup, or set RUNSC_PATH to a gVisor of July 2024 or ne
 
 /** Asks the binary what it can do, rather than which version it is. */
 export async function probeRunsc(runsc: string): Promise<ProbeReport> {
-	const version = await ask(runsc, ["--version"]);
-	const checkpoint = await ask(runsc, ["help", "checkpoint"]);
-	const restore = await ask(runsc, ["help", "restore"]);
-	const flags = await ask(runsc, ["flags"]);
+	const questions = [["--version"], ["help", "checkpoint"], ["help", "restore"], ["flags"]];
+	const answers = await Promise.all(questions.map((args) => ask(runsc, args)));
+	const [version = "", checkpoint = "", restore = "", flags = ""] = answers;
 	const needs: Need[] = [
 		need("runsc", version !== "", version.split("\n")[0] ?? "", `not found at ${runsc}`),
 		need("checkpoint that leaves the sandbox running", checkpoint.includes("-leave-running"), "yes", "missing"),
