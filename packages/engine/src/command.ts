@@ -29,10 +29,12 @@ export async function command(file: string, args: readonly string[], options: Co
 		return typeof stdout === "string" ? stdout : "";
 	} catch (error) {
 		if (!(error instanceof ExecaError)) throw error;
+		// The beginning of what it said, without the stack that Go programs put behind an error.
 		const said = String(error.stderr ?? "")
 			.trim()
 			.split("\n")
-			.slice(-3)
+			.filter((line) => !/^\s|^goroutine |^created by |^gvisor\.dev|^[\w./()*]+\(0x/.test(line))
+			.slice(0, 3)
 			.join(" | ")
 			.slice(0, 600);
 		const what = `${file} ${args.slice(0, 3).join(" ")}`;

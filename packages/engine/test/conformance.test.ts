@@ -126,6 +126,21 @@ describe("a sandbox on this host", () => {
 		await engine.client.deleteGeneration({ generationId });
 	});
 
+	test("says which deleted file keeps its memory from being stored, and runs on", async () => {
+		const { id, address } = await boot();
+		const guest = await inside(address);
+		await guest.run("(exec 3> /root/doomed; rm /root/doomed; sleep 60) > /dev/null 2>&1 &");
+		await sleep(500);
+		await assert.rejects(store(id), (error) => {
+			const { reason, message } = fromConnectError(error, "internal");
+			return reason === "not_storable" && message.includes("/root/doomed");
+		});
+		assert.equal(await stateOf(id), "running");
+		const { generationId } = await store(id, false);
+		await destroyed(id);
+		await engine.client.deleteGeneration({ generationId });
+	});
+
 	test("stands still while frozen", async () => {
 		const { id, address } = await boot();
 		const guest = await inside(address);

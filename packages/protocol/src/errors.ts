@@ -19,6 +19,7 @@ export const REASONS = {
 	not_acceptable: { status: 406, code: Code.InvalidArgument },
 	already_exists: { status: 409, code: Code.AlreadyExists },
 	state_conflict: { status: 409, code: Code.FailedPrecondition },
+	not_storable: { status: 422, code: Code.FailedPrecondition },
 	disk_full: { status: 507, code: Code.ResourceExhausted },
 	capacity_unavailable: { status: 503, code: Code.ResourceExhausted },
 	engine_unavailable: { status: 503, code: Code.Unavailable },

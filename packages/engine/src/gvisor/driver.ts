@@ -42,13 +42,12 @@ export class GvisorDriver implements Driver {
 	async checkpoint(machine: Machine, memoryDir: string): Promise<void> {
 		// Without --leave-running a save that fails (disk full) kills the sandbox all the same.
 		const save = ["checkpoint", "--leave-running", "--compression=none", "--exclude-committed-zero-pages"];
-		await command(
-			this.#runsc,
-			[`--root=${runscRoot(machine)}`, ...RUNSC_FLAGS, ...save, `--image-path=${memoryDir}`, machine.id],
-			{
-				timeoutMs: 120_000,
-			},
-		);
+		const args = [`--root=${runscRoot(machine)}`, ...RUNSC_FLAGS, ...save, `--image-path=${memoryDir}`, machine.id];
+		try {
+			await command(this.#runsc, args, { timeoutMs: 120_000 });
+		} catch (error) {
+			throw notStorable(error, machine.id) ?? error;
+		}
 	}
 
 	async #control(machine: Machine, method: string): Promise<void> {
@@ -78,4 +77,17 @@ async function writeBundle(machine: Machine): Promise<void> {
 
 function runscRoot(machine: Machine): string {
 	return join(machine.dir, "runsc");
+}
+
+/** What gVisor cannot store, when that is why a checkpoint failed: a deleted file of the disk that a program has open. */
+function notStorable(error: unknown, id: string): DormiceError | undefined {
+	const said = error instanceof Error ? error.message : "";
+	const file = /dentry\("(.{1,200}?)"\)\S* deleted/.exec(said)?.[1];
+	if (file === undefined) return undefined;
+	return new DormiceError(
+		"not_storable",
+		`A program in ${id} has a deleted file open (/${file.replace(/[^\x20-\x7e]/g, "?")}), which cannot be stored. ` +
+			"End it, or pause without memory.",
+		{ cause: error },
+	);
 }
