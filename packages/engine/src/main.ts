@@ -10,6 +10,9 @@ import { listen } from "./socket.ts";
 
 const TRIM_EVERY_MS = 10_000;
 
+const stop = new AbortController();
+// For good, not once: execa ends a process that nobody else listens for, and by its turn a `once` would be gone.
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop.abort());
 const config = loadConfig();
 const host = await openHost(config);
 const queue = new Queue();
@@ -18,7 +21,7 @@ await listen(server, config.socket, config.serverGid);
 const trimming = setInterval(() => void bestEffort("trim logs", host.logs.trim()), TRIM_EVERY_MS);
 log.info({ socket: config.socket, instance: config.instance }, "the engine is ready");
 
-await Promise.race([once(process, "SIGTERM"), once(process, "SIGINT")]);
+if (!stop.signal.aborted) await once(stop.signal, "abort");
 log.info("stopping");
 clearInterval(trimming);
 server.close();

@@ -56,9 +56,14 @@ export async function openHost(config: Config): Promise<Host> {
 /** Lets go of this host: nothing stays that only a living engine needs. */
 export async function closeHost(host: Host): Promise<void> {
 	const last = (await host.records.list()).length === 0;
-	await host.slots.close({ last });
-	if (last) {
-		await host.cgroups.close();
-		await host.pool.close();
+	const steps: [string, () => Promise<void>][] = [["release network slots", () => host.slots.close({ last })]];
+	if (last) steps.push(["remove cgroups", () => host.cgroups.close()], ["unmount the pool", () => host.pool.close()]);
+	for (const [what, step] of steps) {
+		try {
+			await step();
+		} catch (error) {
+			// The next engine does it; the steps after this one are worth as much.
+			log.error({ err: error }, `could not ${what}`);
+		}
 	}
 }

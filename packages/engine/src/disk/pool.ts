@@ -4,7 +4,6 @@ import { mkdir, open, readFile, rename, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { command } from "../command.ts";
-import { bestEffort } from "../log.ts";
 import { writeWhole } from "../whole-file.ts";
 
 export type PoolOptions = { data: string; ownMount: string | undefined; sizeGiB: number };
@@ -69,7 +68,7 @@ export class Pool {
 	}
 
 	async close(): Promise<void> {
-		if (this.#mountedHere) await bestEffort("unmount the pool", command("umount", [this.dir]));
+		if (this.#mountedHere) await command("umount", [this.dir]);
 	}
 }
 
