@@ -2,7 +2,6 @@ import { existsSync } from "node:fs";
 import { readdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DormiceError, isId } from "@dormice/protocol";
-import { command } from "../command.ts";
 import type { Pool } from "../disk/pool.ts";
 import { baseRecipe } from "./base.ts";
 
@@ -52,9 +51,5 @@ export class RootfsStore {
 			throw error;
 		}
 		return recipe.id;
-	}
-
-	async bytes(id: string): Promise<number> {
-		return Number((await command("du", ["-sk", this.path(id)], { timeoutMs: 60_000 })).split("\t")[0]) * 1024;
 	}
 }
