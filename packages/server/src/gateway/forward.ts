@@ -1,7 +1,7 @@
 import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { GUEST } from "@dormice/protocol";
 import type { Logger } from "../log.ts";
-import { requestHeaders, responseHeaders, trailerPairs } from "./headers.ts";
+import { type Forwarding, requestHeaders, responseHeaders, trailerPairs } from "./headers.ts";
 import type { Lease } from "./lease.ts";
 import { failed, notFound, portClosed, type Refusal } from "./refusal.ts";
 
@@ -43,9 +43,12 @@ export function forward(passage: Passage): void {
 	});
 }
 
-function send(passage: Passage, hasBody: boolean, again: (() => void) | undefined): ClientRequest {
-	const { req, res, lease, path } = passage;
-	const upstream = request({
+/** Begins the same request to the sandbox's port, over the lease's connections. Its body is the caller's to send. */
+export function ask(
+	{ req, lease, path }: Pick<Passage, "req" | "lease" | "path">,
+	body: Pick<Forwarding, "chunked" | "upgrade">,
+): ClientRequest {
+	return request({
 		agent: lease.link.agent,
 		host: lease.link.address,
 		port: lease.port,
@@ -55,9 +58,15 @@ function send(passage: Passage, hasBody: boolean, again: (() => void) | undefine
 			from: req.socket.remoteAddress ?? "",
 			host: req.headers.host ?? "",
 			maskedHost: lease.maskedHost,
-			chunked: req.headers["transfer-encoding"] !== undefined,
+			...body,
 		}),
 	});
+}
+
+function send(passage: Passage, hasBody: boolean, again: (() => void) | undefined): ClientRequest {
+	const { req, res } = passage;
+	const upstream = ask(passage, { chunked: req.headers["transfer-encoding"] !== undefined });
+
 	upstream.on("continue", () => res.writeContinue());
 	upstream.on("response", (answer) => passBack(answer, res));
 	upstream.on("error", (error) => {

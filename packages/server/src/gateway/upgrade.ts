@@ -1,8 +1,8 @@
-import { type IncomingMessage, request } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Logger } from "../log.ts";
-import { refusalOf } from "./forward.ts";
-import { rawHead, requestHeaders, responseHeaders } from "./headers.ts";
+import { ask, refusalOf } from "./forward.ts";
+import { rawHead, responseHeaders } from "./headers.ts";
 import type { Lease } from "./lease.ts";
 import type { Refusal } from "./refusal.ts";
 
@@ -21,21 +21,9 @@ export interface Switch {
 
 /** Passes an upgrade on, and from then on bytes, both ways, until either side ends. */
 export function forwardUpgrade(passage: Switch): void {
-	const { req, client, head, lease, path, refuse } = passage;
-	const upstream = request({
-		agent: lease.link.agent,
-		host: lease.link.address,
-		port: lease.port,
-		method: req.method ?? "GET",
-		path,
-		headers: requestHeaders(req.rawHeaders, {
-			from: req.socket.remoteAddress ?? "",
-			host: req.headers.host ?? "",
-			maskedHost: lease.maskedHost,
-			chunked: false,
-			upgrade: req.headers.upgrade,
-		}),
-	});
+	const { req, client, head, lease, refuse } = passage;
+	const upstream = ask(passage, { chunked: false, upgrade: req.headers.upgrade });
+
 	const release = lease.link.hold(() => {
 		client.destroy();
 		upstream.destroy();
