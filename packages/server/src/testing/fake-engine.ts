@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { DormiceError, type Reason, toConnectError, engine as wire } from "@dormice/protocol";
@@ -124,6 +125,8 @@ export class FakeEngine implements AsyncDisposable {
 			checkpoint: ({ sandboxId, generationId, memory, reason }) =>
 				this.#verb("checkpoint", async () => {
 					const sandbox = this.#get(sandboxId);
+					// A reset that the server has sent reaches the guest's side of this process a moment later.
+					for (let tries = 0; tries < 100 && ((await sandbox.guest?.connections()) ?? 0) > 0; tries++) await sleep(2);
 					this.openAtCheckpoint = Math.max(this.openAtCheckpoint, (await sandbox.guest?.connections()) ?? 0);
 					sandbox.state = "paused";
 					const generation: FakeGeneration = {
