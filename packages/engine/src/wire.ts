@@ -31,7 +31,12 @@ export function viewMessage({
 }
 
 export function generationMessage(manifest: Manifest): MessageInitShape<typeof engine.GenerationSchema> {
-	return { ...manifest, memoryBytes: BigInt(manifest.memoryBytes), limits: limitsMessage(manifest.limits) };
+	return {
+		...manifest,
+		memoryBytes: BigInt(manifest.memoryBytes),
+		diskBytes: BigInt(manifest.diskBytes ?? 0),
+		limits: limitsMessage(manifest.limits),
+	};
 }
 
 function limitsMessage(limits: Limits) {

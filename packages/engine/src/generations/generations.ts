@@ -17,6 +17,8 @@ export type Manifest = {
 	guestId: string;
 	bootId: string;
 	memoryBytes: number;
+	/** What the disk takes in the pool, shared or not; missing in manifests of version 0.1.0. */
+	diskBytes?: number;
 	createdAt: string;
 	reason: string;
 	limits: Limits;
@@ -46,13 +48,20 @@ export class Generations {
 	}
 
 	/** Writes a generation: `fill` puts `disk` and `memory` into the directory it is given. Undone whole when it throws. */
-	async write(id: string, fill: (dir: string) => Promise<Omit<Manifest, "memoryBytes">>): Promise<Manifest> {
+	async write(
+		id: string,
+		fill: (dir: string) => Promise<Omit<Manifest, "memoryBytes" | "diskBytes">>,
+	): Promise<Manifest> {
 		const partial = `${this.dir(id)}.partial`;
 		if (existsSync(this.dir(id))) throw new DormiceError("already_exists", `Generation ${id} exists already.`);
 		await this.#remove(partial);
 		try {
 			await mkdir(join(partial, "memory"), { recursive: true, mode: 0o700 });
-			const manifest: Manifest = { ...(await fill(partial)), memoryBytes: await bytesIn(join(partial, "memory")) };
+			const manifest: Manifest = {
+				...(await fill(partial)),
+				memoryBytes: await bytesIn(join(partial, "memory")),
+				diskBytes: await allocatedIn(join(partial, "disk")),
+			};
 			await writeFile(join(partial, "manifest.json"), JSON.stringify(manifest));
 			await rename(partial, this.dir(id));
 			// One flush for all of it: until it returns nobody was told of this generation.
@@ -127,5 +136,13 @@ export class Generations {
 async function bytesIn(dir: string): Promise<number> {
 	let bytes = 0;
 	for (const name of await readdir(dir)) bytes += (await stat(join(dir, name))).size;
+	return bytes;
+}
+
+/** What files take on the disk: sparse ones take less than their size. */
+async function allocatedIn(dir: string): Promise<number> {
+	if (!existsSync(dir)) return 0;
+	let bytes = 0;
+	for (const name of await readdir(dir)) bytes += (await stat(join(dir, name))).blocks * 512;
 	return bytes;
 }

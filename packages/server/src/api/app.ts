@@ -8,6 +8,7 @@ import { health } from "./health.ts";
 import { notImplemented } from "./not-implemented.ts";
 import type { Platform } from "./platform.ts";
 import { sandboxRoutes } from "./sandboxes/routes.ts";
+import { snapshotRoutes } from "./snapshots/snapshots.ts";
 import { teamRoutes } from "./teams.ts";
 import { templateRoutes } from "./templates.ts";
 import { compileSchema } from "./validation.ts";
@@ -54,6 +55,7 @@ export async function openApi(platform: Platform): Promise<App> {
 			request.team = await platform.identity.authenticate(request.headers);
 		});
 		sandboxRoutes(guarded, platform);
+		snapshotRoutes(guarded, platform);
 		templateRoutes(guarded, platform);
 		teamRoutes(guarded);
 		notImplemented(guarded);

@@ -4,11 +4,8 @@ import type { App } from "./app.ts";
 
 /** Of E2B's API, what this platform does not do yet. Clients are told so, rather than that there is no such thing. */
 const ROUTES: readonly [HTTPMethods[], string][] = [
-	[["POST"], "/sandboxes/:sandboxID/fork"],
-	[["POST"], "/sandboxes/:sandboxID/snapshots"],
-	[["GET"], "/snapshots"],
 	[["POST"], "/v3/templates"],
-	[["GET", "DELETE"], "/templates/:templateID"],
+	[["GET"], "/templates/:templateID"],
 	[["PATCH"], "/v2/templates/:templateID"],
 	[["GET"], "/templates/:templateID/files/:hash"],
 	[["POST"], "/v2/templates/:templateID/builds/:buildID"],

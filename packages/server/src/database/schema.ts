@@ -8,6 +8,7 @@ export interface Schema {
 	apiKeys: ApiKeysTable;
 	templates: TemplatesTable;
 	generations: GenerationsTable;
+	snapshots: SnapshotsTable;
 	sandboxes: SandboxesTable;
 	events: EventsTable;
 	metrics: MetricsTable;
@@ -54,9 +55,10 @@ interface TemplatesTable {
 
 interface GenerationsTable {
 	id: string;
-	/** Exactly one of these two owns it. */
+	/** In whose history it is: of one of these two, or of neither once that is gone and something still starts from it. */
 	sandboxId: string | null;
 	templateId: string | null;
+	/** What the stored state grew from. It may be gone. */
 	parentId: string | null;
 	rootfsId: string;
 	memory: boolean;
@@ -64,8 +66,35 @@ interface GenerationsTable {
 	engineVersion: string;
 	guestId: string;
 	memoryBytes: number;
+	/** Allocated in the pool, what it shares with others included. */
+	diskBytes: number;
 	reason: string;
+	/** What its maker called it. */
+	label: string | null;
+	/** The token that the supervisor in its memory asks for; null: none. */
+	accessToken: string | null;
+	/** Found to be not what was written. */
+	corrupt: Generated<boolean>;
 	createdAt: ColumnType<Date, Date | string, never>;
+}
+
+/** A state of a sandbox that new ones can be made from, for as long as it is not deleted. */
+interface SnapshotsTable {
+	id: string;
+	tag: string;
+	teamId: string;
+	name: string | null;
+	/** The sandbox it was taken of, which may be gone. */
+	sandboxId: string;
+	/** The template that sandbox stems from. */
+	templateId: string;
+	generationId: string;
+	cpuCount: number;
+	memoryMib: number;
+	diskMib: number;
+	pids: number;
+	envVars: JSONColumnType<Record<string, string>>;
+	createdAt: Generated<Date>;
 }
 
 interface SandboxesTable {
@@ -79,6 +108,7 @@ interface SandboxesTable {
 	transitionDeadline: Date | null;
 	/** Waking from its own disk after a crash: a second failure must keep that disk. */
 	recovering: boolean;
+	/** The stored state that it sleeps in, or that what runs grew from; null when that is its template's. */
 	generationId: string | null;
 	/** Whether the generation has a memory image; null with it. */
 	generationMemory: boolean | null;
@@ -129,5 +159,7 @@ export type Sandbox = Selectable<SandboxesTable>;
 export type NewSandbox = Insertable<SandboxesTable>;
 export type SandboxChange = Updateable<SandboxesTable>;
 export type Template = Selectable<TemplatesTable>;
+export type GenerationRow = Selectable<GenerationsTable>;
+export type Snapshot = Selectable<SnapshotsTable>;
 export type Metric = Selectable<MetricsTable>;
 export type EventRow = Selectable<EventsTable>;

@@ -129,6 +129,7 @@ function fromGeneration(generation: wire.Generation): Generation {
 		engineVersion,
 		guestId,
 		memoryBytes: Number(generation.memoryBytes),
+		diskBytes: Number(generation.diskBytes),
 		diskMib: generation.limits?.diskMib ?? 0,
 		createdAt: generation.createdAt,
 		reason: generation.reason,

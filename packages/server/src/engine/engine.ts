@@ -21,6 +21,8 @@ export interface Generation {
 	engineVersion: string;
 	guestId: string;
 	memoryBytes: number;
+	/** What its disk takes in the pool, shared or not. */
+	diskBytes: number;
 	/** Size of the disk, which a copy of it keeps. */
 	diskMib: number;
 	createdAt: string;

@@ -12,6 +12,9 @@ export type EventKind =
 	| "crashed"
 	| "recovered"
 	| "recovery_failed"
+	| "checkpointed"
+	| "rolled_back"
+	| "generation_corrupt"
 	| "killed";
 
 export interface NewEvent {

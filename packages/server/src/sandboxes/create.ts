@@ -1,18 +1,31 @@
 import { randomBytes } from "node:crypto";
 import { DormiceError, newId } from "@dormice/protocol";
+import type { Limits } from "../config.ts";
 import { fromDatabaseError } from "../database/database.ts";
 import type { NewSandbox, Template } from "../database/schema.ts";
 import { bestEffort } from "../log.ts";
 import { countSpawn } from "../templates/templates.ts";
+import { isReferred } from "./generations.ts";
 import type { Host } from "./host.ts";
 import { move, TRANSITION_MS } from "./move.ts";
 import type { Network } from "./network.ts";
 import { Resident } from "./resident.ts";
-import { limitsOf, start } from "./start.ts";
+import { limitsOf, type Origin, start } from "./start.ts";
+
+/** What a new sandbox begins as: a template's stored state, or one of another sandbox. */
+export interface Source {
+	/** The template, or that which the other sandbox stems from. */
+	template: Template;
+	generationId: string;
+	memory: boolean;
+	limits: Limits;
+	/** Set for another sandbox's state: the token that the supervisor in it asks for, null for none. */
+	former?: { accessToken: string | null } | undefined;
+}
 
 export interface CreateRequest {
 	teamId: string;
-	template: Template;
+	source: Source;
 	timeoutSeconds: number;
 	autoPause: boolean;
 	autoPauseMemory: boolean;
@@ -25,9 +38,8 @@ export interface CreateRequest {
 	envVars: Record<string, string>;
 }
 
-/** Makes a sandbox from a template's generation. When this returns, its supervisor answers. */
-export async function createSandbox(host: Host, request: CreateRequest): Promise<Resident> {
-	const { template } = request;
+/** A template as a source. Throws `not_set_up` while it was never booted. */
+export function fromTemplate(template: Template): Source {
 	const { generationId } = template;
 	if (generationId === null) {
 		throw new DormiceError(
@@ -35,28 +47,33 @@ export async function createSandbox(host: Host, request: CreateRequest): Promise
 			`Template '${template.alias}' is being prepared for its first use: try again in a few seconds.`,
 		);
 	}
+	return { template, generationId, memory: true, limits: limitsOf(template) };
+}
+
+/** Makes a sandbox from a stored state. When this returns, its supervisor answers. */
+export async function createSandbox(host: Host, request: CreateRequest): Promise<Resident> {
+	const { template, generationId, memory, former } = request.source;
 	const beganAtMs = performance.now();
-	const spare = host.spares.take(generationId);
+	const spare = former === undefined ? host.spares.take(generationId) : undefined;
 	// A spare only has to be thawed: that takes no place among the starts.
 	const place = spare === undefined ? host.starts : { run: <T>(work: () => Promise<T>) => work() };
 	return await place.run(async () => {
 		const resident = await insert(host, request, spare?.id ?? newId("sandbox"));
 		await resident.begin("create", async () => {
 			try {
-				const { link, isolation } = await start(host, resident.record, {
-					from: "memory",
-					generationId,
-					introduced: false,
-					spare,
-				});
+				const origin: Origin = memory
+					? { from: "memory", generationId, introduced: false, spare, formerToken: former?.accessToken }
+					: { from: "disk", generationId };
+				const { link, isolation } = await start(host, resident.record, origin);
 				resident.attach(link);
 				const startedAt = new Date();
 				const endAt = new Date(startedAt.getTime() + request.timeoutSeconds * 1000);
 				const durationMs = performance.now() - beganAtMs;
+				const detail = { template: template.alias, ...(former === undefined ? {} : { generation: generationId }) };
 				await move(host, resident, {
 					to: "running",
 					set: { startedAt, endAt, isolation },
-					event: { kind: "created", reason: "api", durationMs, detail: { template: template.alias } },
+					event: { kind: "created", reason: "api", durationMs, detail },
 				});
 				host.expireAt(endAt);
 			} catch (error) {
@@ -83,7 +100,8 @@ export async function discard(host: Host, resident: Resident): Promise<void> {
 }
 
 async function insert(host: Host, request: CreateRequest, id: string): Promise<Resident> {
-	const { template, network } = request;
+	const { network } = request;
+	const { template, limits, generationId, memory, former } = request.source;
 	const now = new Date();
 	const isPrivate = network.allowPublicTraffic === false;
 	const row: NewSandbox = {
@@ -94,8 +112,9 @@ async function insert(host: Host, request: CreateRequest, id: string): Promise<R
 		epoch: 0,
 		transitionDeadline: new Date(now.getTime() + TRANSITION_MS),
 		recovering: false,
-		generationId: null,
-		generationMemory: null,
+		// A template keeps its own; another sandbox's state is kept by those that began from it.
+		generationId: former === undefined ? null : generationId,
+		generationMemory: former === undefined ? null : memory,
 		isolation: "",
 		startedAt: now,
 		endAt: now,
@@ -103,13 +122,14 @@ async function insert(host: Host, request: CreateRequest, id: string): Promise<R
 		autoPause: request.autoPause,
 		autoPauseMemory: request.autoPauseMemory,
 		autoResume: request.autoResume,
-		accessToken: request.secure ? token() : null,
+		// A supervisor that asks for a token goes on doing so: it gets another one.
+		accessToken: request.secure || typeof former?.accessToken === "string" ? token() : null,
 		trafficToken: isPrivate ? token() : null,
 		allowInternetAccess: request.allowInternetAccess ?? null,
 		network: JSON.stringify(network),
 		metadata: JSON.stringify(request.metadata),
 		envVars: JSON.stringify(request.envVars),
-		...limitsOf(template),
+		...limits,
 	};
 	// Between the row and its place in the table, the repair loop must not take it for somebody else's.
 	host.unfinished.add(row.id);
@@ -119,6 +139,7 @@ async function insert(host: Host, request: CreateRequest, id: string): Promise<R
 		host.table.add(resident);
 		return resident;
 	} catch (error) {
+		if (isReferred(error)) throw new DormiceError("generation_not_found", "The stored state was deleted meanwhile.");
 		throw fromDatabaseError(error, "recording a new sandbox");
 	} finally {
 		host.unfinished.delete(row.id);

@@ -1,14 +1,22 @@
+import { DormiceError } from "@dormice/protocol";
+import { sql } from "kysely";
+import pg from "pg";
+import { fromDatabaseError } from "../database/database.ts";
+import type { GenerationRow } from "../database/schema.ts";
 import type { Generation } from "../engine/engine.ts";
+import { bestEffort } from "../log.ts";
 import type { Host } from "./host.ts";
 import type { Resident } from "./resident.ts";
+import { kept, RETENTION, type Stored } from "./retention.ts";
 
-type Owner = { sandboxId: string } | { templateId: string };
+type Owner = { sandboxId: string; accessToken: string | null; label?: string | undefined } | { templateId: string };
 
 /** The manifest as a row of its owner. */
 export function generationRow(generation: Generation, owner: Owner) {
+	const ofSandbox = "sandboxId" in owner ? owner : undefined;
 	return {
 		id: generation.id,
-		sandboxId: "sandboxId" in owner ? owner.sandboxId : null,
+		sandboxId: ofSandbox?.sandboxId ?? null,
 		templateId: "templateId" in owner ? owner.templateId : null,
 		parentId: generation.parentId ?? null,
 		rootfsId: generation.rootfsId,
@@ -17,32 +25,120 @@ export function generationRow(generation: Generation, owner: Owner) {
 		engineVersion: generation.engineVersion,
 		guestId: generation.guestId,
 		memoryBytes: generation.memoryBytes,
+		diskBytes: generation.diskBytes,
 		reason: generation.reason,
+		label: ofSandbox?.label ?? null,
+		accessToken: ofSandbox?.accessToken ?? null,
 		createdAt: generation.createdAt,
 	};
 }
 
-/** Which generations of a sandbox may go. Today's policy: all but the one it would wake from. */
-function retired(ids: readonly string[], newest: string | null): string[] {
-	return ids.filter((id) => id !== newest);
-}
-
-/** Deletes what the policy no longer keeps. The row goes first: a file without a row is an orphan, and orphans are swept. */
-export async function retire(host: Host, resident: Resident): Promise<void> {
-	const rows = await host.database
+/** A stored state in the history of this sandbox. Throws `generation_not_found`. */
+export async function findGeneration(host: Host, resident: Resident, id: string): Promise<GenerationRow> {
+	const row = await host.database
 		.selectFrom("generations")
-		.select("id")
+		.selectAll()
+		.where("id", "=", id)
 		.where("sandboxId", "=", resident.id)
-		.execute();
-	const ids = rows.map(({ id }) => id);
-	for (const id of retired(ids, resident.record.generationId)) {
-		await host.database.deleteFrom("generations").where("id", "=", id).execute();
-		await host.engine.deleteGeneration(id);
-	}
+		.executeTakeFirst()
+		.catch((error: unknown) => {
+			throw fromDatabaseError(error, "looking up a stored state");
+		});
+	if (row !== undefined) return row;
+	throw new DormiceError("generation_not_found", `Sandbox ${resident.id} has no stored state ${id}: see its history.`);
 }
 
-/** Deletes the generations that the engine has and no row names: what a crash left of unfinished work. */
+/** The history of a sandbox, the newest first. */
+export async function listGenerations(host: Host, resident: Resident): Promise<GenerationRow[]> {
+	return await host.database
+		.selectFrom("generations")
+		.selectAll()
+		.where("sandboxId", "=", resident.id)
+		.orderBy("createdAt", "desc")
+		.orderBy("id")
+		.execute()
+		.catch((error: unknown) => {
+			throw fromDatabaseError(error, "listing stored states");
+		});
+}
+
+/** Every stored state, with whether anything starts from it. */
+function selectStored(host: Host) {
+	return host.database
+		.selectFrom("generations")
+		.select(["id", "sandboxId", "reason", "createdAt", "corrupt"])
+		.select(
+			sql<boolean>`exists (select from sandboxes where generation_id = generations.id)
+				or exists (select from templates where generation_id = generations.id)
+				or exists (select from snapshots where generation_id = generations.id)`.as("used"),
+		);
+}
+
+/** A generation that nothing needs any more. */
+export interface Superfluous {
+	id: string;
+	sandboxId: string | null;
+}
+
+/** What the retention no longer keeps, of one sandbox or of all. */
+export async function superfluous(host: Host, sandboxId?: string): Promise<Superfluous[]> {
+	let query = selectStored(host);
+	if (sandboxId !== undefined) query = query.where("sandboxId", "=", sandboxId);
+	const histories = new Map<string, (Stored & { sandboxId: string | null })[]>();
+	const found: Superfluous[] = [];
+	for (const row of await query.execute()) {
+		if (row.sandboxId !== null) histories.set(row.sandboxId, [...(histories.get(row.sandboxId) ?? []), row]);
+		else if (!row.used) found.push(row);
+	}
+	for (const history of histories.values()) {
+		const keep = kept(history, RETENTION);
+		found.push(...history.filter(({ id }) => !keep.has(id)));
+	}
+	return found.filter(({ id }) => !host.unfinished.has(id)).map(({ id, sandboxId }) => ({ id, sandboxId }));
+}
+
+/** Deletes what the retention no longer keeps, of one sandbox or of all. Answers what it deleted. */
+export async function collect(host: Host, sandboxId?: string): Promise<string[]> {
+	const deleted: string[] = [];
+	for (const { id } of await superfluous(host, sandboxId)) if (await remove(host, id)) deleted.push(id);
+	return deleted;
+}
+
+/** Deletes one that nothing refers to; false when something does. The row goes first: a file without a row is swept. */
+export async function remove(host: Host, id: string): Promise<boolean> {
+	try {
+		await host.database.deleteFrom("generations").where("id", "=", id).execute();
+	} catch (error) {
+		if (isReferred(error)) return false;
+		throw fromDatabaseError(error, "deleting a stored state");
+	}
+	// What cannot be deleted now is swept as one that no row names.
+	await bestEffort(host.log, `deleting generation ${id}`, host.engine.deleteGeneration(id));
+	return true;
+}
+
+/** Deletes a generation that lost a referrer, unless something else refers to it or it is in a sandbox's history, which is up to the retention. */
+export async function release(host: Host, generationId: string): Promise<void> {
+	const row = await host.database
+		.selectFrom("generations")
+		.select("sandboxId")
+		.where("id", "=", generationId)
+		.executeTakeFirst();
+	if (row !== undefined && row.sandboxId === null) await remove(host, generationId);
+}
+
+/** PostgreSQL's foreign_key_violation. */
+export function isReferred(error: unknown): boolean {
+	return error instanceof pg.DatabaseError && error.code === "23503";
+}
+
+/**
+ * Deletes the generations in nobody's history that nothing starts from any more, and those that the engine has and no
+ * row names: what a crash left of unfinished work.
+ */
 export async function sweepGenerations(host: Host): Promise<void> {
+	const nobodys = await selectStored(host).where("sandboxId", "is", null).where("templateId", "is", null).execute();
+	for (const { id, used } of nobodys) if (!used && !host.unfinished.has(id)) await remove(host, id);
 	const found = await host.engine.listGenerations();
 	// In this order: what was unfinished when the engine answered is either still so now, or its row is there.
 	const unfinished = new Set(host.unfinished);

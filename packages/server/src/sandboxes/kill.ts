@@ -1,5 +1,7 @@
 import { fromDatabaseError } from "../database/database.ts";
 import { record as recordEvent } from "../events/record.ts";
+import { bestEffort } from "../log.ts";
+import { release } from "./generations.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
 import { changing, type Resident } from "./resident.ts";
@@ -32,18 +34,10 @@ export async function finishKill(host: Host, resident: Resident, reason: "api" |
 	const beganAtMs = performance.now();
 	resident.detach();
 	await host.engine.destroy(resident.id, { forget: true });
-	const generations = await host.database
-		.selectFrom("generations")
-		.select("id")
-		.where("sandboxId", "=", resident.id)
-		.execute()
-		.catch((error: unknown) => {
-			throw fromDatabaseError(error, `ending sandbox ${resident.id}`);
-		});
-	for (const { id } of generations) await host.engine.deleteGeneration(id);
+	let history: { id: string }[] = [];
 	try {
+		history = await host.database.selectFrom("generations").select("id").where("sandboxId", "=", resident.id).execute();
 		await host.database.transaction().execute(async (queries) => {
-			// Takes the rows of its generations with it.
 			await queries.deleteFrom("sandboxes").where("id", "=", resident.id).execute();
 			await queries.deleteFrom("metrics").where("sandboxId", "=", resident.id).execute();
 			const durationMs = performance.now() - beganAtMs;
@@ -53,4 +47,8 @@ export async function finishKill(host: Host, resident: Resident, reason: "api" |
 		throw fromDatabaseError(error, `ending sandbox ${resident.id}`);
 	}
 	host.table.remove(resident.id);
+	// Those that snapshots and forks start from stay, for as long as they do.
+	const { generationId } = resident.record;
+	const left = new Set([...history.map(({ id }) => id), ...(generationId === null ? [] : [generationId])]);
+	for (const id of left) await bestEffort(host.log, `deleting generation ${id}`, release(host, id));
 }

@@ -2,7 +2,7 @@ import { DormiceError, newId } from "@dormice/protocol";
 import { Link } from "../guest/link.ts";
 import { callSupervisor } from "../guest/supervisor.ts";
 import { bestEffort } from "../log.ts";
-import { generationRow, retire } from "./generations.ts";
+import { collect, generationRow } from "./generations.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
 import { changing, type Resident } from "./resident.ts";
@@ -51,7 +51,8 @@ async function fallAsleep(host: Host, resident: Resident, { memory, reason }: Pa
 				set: { generationId, generationMemory: memory, endAt: new Date() },
 				event: { kind: "paused", reason, durationMs: performance.now() - beganAtMs, detail: { memory: `${memory}` } },
 				also: async (queries) => {
-					const row = generationRow(generation, { sandboxId: resident.id });
+					const { accessToken } = resident.record;
+					const row = generationRow(generation, { sandboxId: resident.id, accessToken });
 					await queries.insertInto("generations").values(row).execute();
 				},
 			});
@@ -63,7 +64,7 @@ async function fallAsleep(host: Host, resident: Resident, { memory, reason }: Pa
 		host.unfinished.delete(generationId);
 	}
 	await clearAway(host, resident.id);
-	void bestEffort(host.log, `retiring generations of ${resident.id}`, retire(host, resident));
+	void bestEffort(host.log, `retiring generations of ${resident.id}`, collect(host, resident.id));
 }
 
 /** The sleeping sandbox is safe in its generation: what still stands on the host is a copy. */

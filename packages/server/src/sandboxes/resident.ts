@@ -2,7 +2,7 @@ import { DormiceError } from "@dormice/protocol";
 import type { Sandbox } from "../database/schema.ts";
 import type { Link } from "../guest/link.ts";
 
-export type WorkKind = "create" | "pause" | "wake" | "kill" | "repair";
+export type WorkKind = "create" | "pause" | "wake" | "checkpoint" | "rollback" | "kill" | "repair";
 
 interface Work {
 	kind: WorkKind;

@@ -10,8 +10,17 @@ import type { Host } from "./host.ts";
 
 /** From what a sandbox's processes come: a memory image, a copy of a generation's disk, or the disk it still has. */
 export type Origin =
-	/** `introduced`: the memory is the sandbox's own, and its supervisor knows already who it is. */
-	| { from: "memory"; generationId: string; introduced: boolean; spare?: Spare | undefined }
+	/**
+	 * `introduced`: the memory is the sandbox's own, and its supervisor knows already who it is. `formerToken`: it is
+	 * another sandbox's, whose token its supervisor asks for (null: for none).
+	 */
+	| {
+			from: "memory";
+			generationId: string;
+			introduced: boolean;
+			spare?: Spare | undefined;
+			formerToken?: string | null | undefined;
+	  }
 	| { from: "disk"; generationId: string }
 	| { from: "own_disk" };
 
@@ -32,7 +41,7 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin): Promi
 	try {
 		const { address, isolation } = await startProcesses(host, sandbox, origin);
 		link = new Link({ address, httpsPorts: sandbox.network.httpsPorts, fresh: true });
-		const introduced = untilAnswered(link, introduction(sandbox), HEALTHY_WITHIN_MS[origin.from]);
+		const introduced = untilAnswered(link, introduction(sandbox, origin), HEALTHY_WITHIN_MS[origin.from]);
 		if (origin.from === "memory" && origin.introduced) {
 			// It only sets the clock. Whoever woke it is answered by its own request, which need not wait for this one.
 			introduced.catch((error: unknown) =>
@@ -86,11 +95,12 @@ async function cleanUp(host: Host, id: string, origin: Origin): Promise<void> {
 	}
 }
 
-function introduction(sandbox: Sandbox) {
+function introduction(sandbox: Sandbox, origin: Origin) {
+	const formerToken = origin.from === "memory" ? origin.formerToken : undefined;
 	return {
 		method: "POST",
 		path: "/init",
-		accessToken: sandbox.accessToken,
+		accessToken: formerToken === undefined ? sandbox.accessToken : formerToken,
 		body: {
 			envVars: sandbox.envVars,
 			...(sandbox.accessToken === null ? {} : { accessToken: sandbox.accessToken }),

@@ -4,7 +4,7 @@ import type { Generation, HostReport } from "../engine/engine.ts";
 import { Link } from "../guest/link.ts";
 import { untilAnswered } from "../guest/supervisor.ts";
 import { bestEffort } from "../log.ts";
-import { generationRow } from "../sandboxes/generations.ts";
+import { collect, generationRow } from "../sandboxes/generations.ts";
 import type { Host } from "../sandboxes/host.ts";
 import { limitsOf } from "../sandboxes/start.ts";
 import type { Templates } from "./templates.ts";
@@ -36,8 +36,7 @@ export async function prepareTemplates(host: Host, templates: Templates): Promis
 			continue;
 		}
 		templates.put(await store(host, template));
-		// The generation before it is no longer named by any row.
-		host.repairSoon();
+		await bestEffort(host.log, "deleting what no template needs any more", collect(host));
 	}
 }
 
@@ -92,12 +91,6 @@ async function commit(host: Host, template: Template, generation: Generation): P
 		await queries
 			.insertInto("generations")
 			.values(generationRow(generation, { templateId: template.id }))
-			.execute();
-		// Those before it: the repair loop deletes what no row names.
-		await queries
-			.deleteFrom("generations")
-			.where("templateId", "=", template.id)
-			.where("id", "<>", generation.id)
 			.execute();
 		return await queries
 			.updateTable("templates")

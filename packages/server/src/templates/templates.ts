@@ -26,6 +26,11 @@ export class Templates {
 		return this.#byId.get(bare) ?? this.list().find(({ alias }) => alias === bare);
 	}
 
+	/** Whether a template goes by this reference, whatever its tag. */
+	knows(reference: string): boolean {
+		return this.find(reference.split(":", 1)[0] ?? "") !== undefined;
+	}
+
 	/**
 	 * What a client calls a template: an id or alias, with a namespace and a tag if it likes.
 	 * Throws `template_not_found`.

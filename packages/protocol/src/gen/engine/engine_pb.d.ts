@@ -632,6 +632,13 @@ export declare type Generation = Message<"dormice.engine.Generation"> & {
    * @generated from field: dormice.engine.Limits limits = 11;
    */
   limits?: Limits | undefined;
+
+  /**
+   * What its disk takes in the pool, shared with others or not.
+   *
+   * @generated from field: int64 disk_bytes = 12;
+   */
+  diskBytes: bigint;
 };
 
 /**

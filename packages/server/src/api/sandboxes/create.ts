@@ -1,7 +1,9 @@
 import { DormiceError } from "@dormice/protocol";
 import type { Static } from "typebox";
-import { createSandbox } from "../../sandboxes/create.ts";
+import type { Team } from "../../identity/identity.ts";
+import { createSandbox, fromTemplate, type Source } from "../../sandboxes/create.ts";
 import { checkNetwork } from "../../sandboxes/network.ts";
+import { findSnapshot, sourceOf } from "../../snapshots/snapshots.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { toSandbox } from "./answers.ts";
@@ -26,9 +28,10 @@ export function createRoutes(app: App, platform: Platform): void {
 		app.post(url, { schema: { tags, body: CreateBody } }, async ({ body, team }, reply) => {
 			const secure = body.secure === true || !mayBeOpen;
 			check(body, secure);
+			const { source, envVars } = await resolve(platform, team, body.templateID);
 			const resident = await createSandbox(platform.host, {
 				teamId: team.id,
-				template: platform.templates.resolve(body.templateID),
+				source,
 				timeoutSeconds: checkTimeout(platform.host.config, body.timeout ?? timeoutSeconds, 1),
 				autoPause: body.autoPause ?? false,
 				autoPauseMemory: body.autoPauseMemory ?? true,
@@ -37,11 +40,22 @@ export function createRoutes(app: App, platform: Platform): void {
 				allowInternetAccess: body.allow_internet_access,
 				network: body.network ?? {},
 				metadata: body.metadata ?? {},
-				envVars: body.envVars ?? {},
+				envVars: { ...envVars, ...body.envVars },
 			});
 			return reply.code(201).send(toSandbox(resident.record, platform));
 		});
 	}
+}
+
+/** A template, or else a snapshot, whose variables go on unless the client gives others. */
+async function resolve(
+	{ host, templates }: Platform,
+	team: Team,
+	reference: string,
+): Promise<{ source: Source; envVars: Record<string, string> }> {
+	const snapshot = templates.knows(reference) ? undefined : await findSnapshot(host, team, reference);
+	if (snapshot === undefined) return { source: fromTemplate(templates.resolve(reference)), envVars: {} };
+	return { source: await sourceOf(host, templates, snapshot), envVars: snapshot.envVars };
 }
 
 /** What one field says about another. */

@@ -2,6 +2,7 @@ import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { connectRoutes } from "./connect.ts";
 import { createRoutes } from "./create.ts";
+import { forkRoutes } from "./fork.ts";
 import { infoRoutes } from "./info.ts";
 import { listRoutes } from "./list.ts";
 import { logRoutes } from "./logs.ts";
@@ -21,4 +22,5 @@ export function sandboxRoutes(app: App, platform: Platform): void {
 	timeoutRoutes(app, platform);
 	networkRoutes(app, platform);
 	logRoutes(app, platform);
+	forkRoutes(app, platform);
 }

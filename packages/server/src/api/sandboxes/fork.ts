@@ -1,0 +1,50 @@
+import { DormiceError } from "@dormice/protocol";
+import { Type } from "typebox";
+import { fork } from "../../sandboxes/fork.ts";
+import type { App } from "../app.ts";
+import type { Platform } from "../platform.ts";
+import { toSandbox } from "./answers.ts";
+import { SandboxParams, Seconds, tags } from "./schemas.ts";
+import { checkTimeout } from "./timeout.ts";
+
+const MAX_COUNT = 100;
+const DEFAULT_SECONDS = 15;
+
+const body = Type.Object({
+	timeout: Type.Optional(Seconds),
+	count: Type.Optional(Type.Integer()),
+	/** Ours: a state of the sandbox's history, in place of what it is now. */
+	generationID: Type.Optional(Type.String()),
+});
+
+/** Sandboxes that go on from what another is, or was. */
+export function forkRoutes(app: App, platform: Platform): void {
+	const { host, templates } = platform;
+	const schema = { tags, params: SandboxParams, body };
+	app.post("/sandboxes/:sandboxID/fork", { schema }, async ({ params, body, team }, reply) => {
+		const count = body.count ?? 1;
+		if (count < 1) throw new DormiceError("invalid_argument", "Count must be at least 1");
+		if (count > MAX_COUNT) throw new DormiceError("invalid_argument", `Count cannot be greater than ${MAX_COUNT}`);
+		const timeoutSeconds = checkTimeout(host.config, body.timeout ?? DEFAULT_SECONDS, 1);
+		const resident = host.table.owned(params.sandboxID, team.id);
+		const { generationID: generationId } = body;
+		if (generationId === undefined && resident.record.state === "asleep") {
+			throw new DormiceError(
+				"state_conflict",
+				`Sandbox '${resident.id}' cannot be forked while in 'paused' state: connect to it, or name one of its generations`,
+			);
+		}
+		const results = await fork(host, templates, resident, { count, timeoutSeconds, generationId });
+		return reply.code(201).send(results.map((result) => answer(result, platform)));
+	});
+}
+
+function answer(result: Awaited<ReturnType<typeof fork>>[number], platform: Platform) {
+	if (result.status === "fulfilled") return { sandbox: toSandbox(result.value.record, platform) };
+	const { reason } = result;
+	if (reason instanceof DormiceError && reason.status !== 500) {
+		return { error: { code: reason.status, message: reason.message, reason: reason.reason } };
+	}
+	platform.host.log.error({ err: reason }, "a fork did not start");
+	return { error: { code: 500, message: "The fork did not start; the server's log says why.", reason: "internal" } };
+}

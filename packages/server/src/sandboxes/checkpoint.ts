@@ -1,0 +1,128 @@
+import { DormiceError, newId } from "@dormice/protocol";
+import { fromDatabaseError } from "../database/database.ts";
+import type { GenerationRow } from "../database/schema.ts";
+import type { Generation } from "../engine/engine.ts";
+import { record as recordEvent } from "../events/record.ts";
+import { Link } from "../guest/link.ts";
+import { bestEffort } from "../log.ts";
+import { collect, findGeneration, generationRow } from "./generations.ts";
+import type { Host } from "./host.ts";
+import { changing, type Resident } from "./resident.ts";
+import type { GenerationReason } from "./retention.ts";
+
+export interface CheckpointOptions {
+	reason: GenerationReason;
+	/** What the caller calls it. */
+	label?: string | undefined;
+}
+
+/** How many changes of somebody else's a caller waits for. */
+const MAX_TURNS = 4;
+
+/**
+ * Stores a sandbox as it is now, with its memory, and lets it go on: it stands still while it is written, and requests
+ * to it wait. One that sleeps is stored already. On failure the sandbox goes on and nothing of the state is left.
+ */
+export async function checkpoint(host: Host, resident: Resident, options: CheckpointOptions): Promise<GenerationRow> {
+	for (let turn = 0; turn < MAX_TURNS; turn++) {
+		const { work, record } = resident;
+		if (work !== undefined) {
+			await work.done;
+			continue;
+		}
+		switch (record.state) {
+			case "asleep":
+				if (record.generationId === null) throw changing(resident.id);
+				return await findGeneration(host, resident, record.generationId);
+			case "running": {
+				let id = "";
+				await resident.begin("checkpoint", async () => {
+					id = await store(host, resident, options);
+				});
+				void bestEffort(host.log, `retiring generations of ${resident.id}`, collect(host, resident.id));
+				return await findGeneration(host, resident, id);
+			}
+			default:
+				throw changing(resident.id);
+		}
+	}
+	throw changing(resident.id);
+}
+
+async function store(host: Host, resident: Resident, options: CheckpointOptions): Promise<string> {
+	const beganAtMs = performance.now();
+	const { id } = resident;
+	const generationId = newId("generation");
+	host.unfinished.add(generationId);
+	try {
+		const generation = await captured(host, resident, generationId, options.reason, async (stored) => {
+			// As soon as it is written: what is left to do needs nothing of the sandbox.
+			await host.engine.resume(id);
+			return stored;
+		});
+		await commit(host, resident, generation, options, performance.now() - beganAtMs);
+		return generationId;
+	} catch (error) {
+		await bestEffort(host.log, `deleting ${generationId}`, host.engine.deleteGeneration(generationId));
+		throw error;
+	} finally {
+		host.unfinished.delete(generationId);
+	}
+}
+
+/**
+ * Writes a generation and hands the sandbox, which stands still, to `then`. Whatever that does, and whether the writing
+ * succeeds: a sandbox that still is to run goes on, and its link is open again, when this returns or throws.
+ */
+async function captured<T>(
+	host: Host,
+	resident: Resident,
+	generationId: string,
+	reason: GenerationReason,
+	then: (generation: Generation) => Promise<T>,
+): Promise<T> {
+	const { id, link, record } = resident;
+	if (link === undefined) throw changing(id);
+	const { address } = link;
+	const parentId = record.generationId ?? undefined;
+	// A checkpoint must find no connection from outside.
+	resident.detach();
+	try {
+		const options = { generationId, memory: true, reason, ...(parentId === undefined ? {} : { parentId }) };
+		return await then(await host.engine.checkpoint(id, options));
+	} catch (error) {
+		await bestEffort(host.log, `letting ${id} go on`, host.engine.resume(id));
+		host.repairSoon();
+		throw error;
+	} finally {
+		resident.attach(new Link({ address, httpsPorts: record.network.httpsPorts, fresh: true }));
+	}
+}
+
+async function commit(
+	host: Host,
+	resident: Resident,
+	generation: Generation,
+	{ reason, label }: CheckpointOptions,
+	durationMs: number,
+): Promise<void> {
+	const { id, epoch, accessToken } = resident.record;
+	try {
+		await host.database.transaction().execute(async (queries) => {
+			const row = generationRow(generation, { sandboxId: id, accessToken, label });
+			await queries.insertInto("generations").values(row).execute();
+			const { numUpdatedRows } = await queries
+				.updateTable("sandboxes")
+				.set({ generationId: generation.id, generationMemory: true })
+				.where("id", "=", id)
+				.where("epoch", "=", epoch)
+				.executeTakeFirst();
+			if (numUpdatedRows !== 1n) throw changing(id);
+			const detail = { generation: generation.id, for: reason, ...(label === undefined ? {} : { label }) };
+			await recordEvent(queries, id, { kind: "checkpointed", reason: "api", durationMs, detail });
+		});
+	} catch (error) {
+		throw error instanceof DormiceError ? error : fromDatabaseError(error, `recording a stored state of ${id}`);
+	}
+	resident.record = { ...resident.record, generationId: generation.id, generationMemory: true };
+}

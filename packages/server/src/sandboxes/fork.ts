@@ -1,0 +1,69 @@
+import { DormiceError } from "@dormice/protocol";
+import type { GenerationRow } from "../database/schema.ts";
+import type { Templates } from "../templates/templates.ts";
+import { checkpoint } from "./checkpoint.ts";
+import { createSandbox, type Source } from "./create.ts";
+import { findGeneration } from "./generations.ts";
+import type { Host } from "./host.ts";
+import type { Resident } from "./resident.ts";
+import { limitsOf } from "./start.ts";
+
+export interface ForkOptions {
+	/** How many sandboxes are made. */
+	count: number;
+	timeoutSeconds: number;
+	/** A state of its history to begin from, in place of what it is now. */
+	generationId?: string | undefined;
+}
+
+/**
+ * Makes sandboxes that go on from one state of another, which goes on too. All come from one stored state, and each
+ * succeeds or fails by itself. Throws when there is no such state or it cannot be stored; then none was made.
+ */
+export async function fork(
+	host: Host,
+	templates: Templates,
+	resident: Resident,
+	{ count, timeoutSeconds, generationId }: ForkOptions,
+): Promise<PromiseSettledResult<Resident>[]> {
+	const generation =
+		generationId === undefined
+			? await checkpoint(host, resident, { reason: "fork" })
+			: await findGeneration(host, resident, generationId);
+	// Until each fork's own row refers to it.
+	host.unfinished.add(generation.id);
+	try {
+		const { record } = resident;
+		const { teamId, autoPause, autoPauseMemory, autoResume, network, metadata, envVars } = record;
+		const request = {
+			teamId,
+			source: forkSource(templates, record.templateId, generation, limitsOf(record)),
+			timeoutSeconds,
+			autoPause,
+			autoPauseMemory,
+			autoResume,
+			secure: record.accessToken !== null,
+			allowInternetAccess: record.allowInternetAccess ?? undefined,
+			network,
+			metadata,
+			envVars,
+		};
+		return await Promise.allSettled(Array.from({ length: count }, () => createSandbox(host, request)));
+	} finally {
+		host.unfinished.delete(generation.id);
+	}
+}
+
+/** Another sandbox's state as what a new one begins as. */
+export function forkSource(
+	templates: Templates,
+	templateId: string,
+	{ id, memory, accessToken }: Pick<GenerationRow, "id" | "memory" | "accessToken">,
+	limits: Source["limits"],
+): Source {
+	const template = templates.get(templateId);
+	if (template === undefined) {
+		throw new DormiceError("template_not_found", "The template that this state stems from is not ready: try again.");
+	}
+	return { template, generationId: id, memory, limits, former: { accessToken } };
+}
