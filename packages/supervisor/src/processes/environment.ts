@@ -10,7 +10,8 @@ export function buildEnvironment(sources: {
 	fixed: Readonly<Record<string, string>>;
 }): string[] {
 	const { path, user, sandbox, request, fixed } = sources;
-	const login = { PATH: path, HOME: user.home, USER: user.name, LOGNAME: user.name };
+	// Without a SHELL bash looks its user up at every start.
+	const login = { PATH: path, HOME: user.home, USER: user.name, LOGNAME: user.name, SHELL: user.shell };
 	return Object.entries({ ...login, ...sandbox, ...request, ...fixed }).map(([name, value]) => {
 		if (name === "" || name.includes("=")) {
 			throw new DormiceError("invalid_argument", `'${name}' cannot be the name of an environment variable`);

@@ -18,7 +18,7 @@ for (const [wait, exitCode, exited, status] of [
 	});
 }
 
-const user = { name: "user", uid: 1, gid: 1, groups: [1], home: "/home/user" };
+const user = { name: "user", uid: 1, gid: 1, groups: [1], home: "/home/user", shell: "/bin/bash" };
 
 test("later sources of the environment win, and the fixed ones always", () => {
 	const environment = buildEnvironment({
@@ -33,6 +33,7 @@ test("later sources of the environment win, and the fixed ones always", () => {
 		HOME: "/other",
 		USER: "user",
 		LOGNAME: "user",
+		SHELL: "/bin/bash",
 		A: "sandbox",
 		B: "request",
 		E2B_SANDBOX: "true",

@@ -32,8 +32,15 @@ test("accounts: groups come from both files, the first line of a name counts, no
 		"root:x:0:0:root:/root:/bin/bash\nuser:x:1000:1000::/home/user:/bin/bash\nuser:x:1:1::/:\n# no\nbad\nhomeless:x:5:5:::\n",
 		"root:x:0:\nuser:x:1000:\nsudo:x:27:other,user\ndup:x:1000:user\n",
 	);
-	assert.deepEqual(users.get("user"), { name: "user", uid: 1000, gid: 1000, groups: [1000, 27], home: "/home/user" });
-	assert.equal(users.get("homeless")?.home, "/");
+	assert.deepEqual(users.get("user"), {
+		name: "user",
+		uid: 1000,
+		gid: 1000,
+		groups: [1000, 27],
+		home: "/home/user",
+		shell: "/bin/bash",
+	});
+	assert.deepEqual([users.get("homeless")?.home, users.get("homeless")?.shell], ["/", "/bin/sh"]);
 	assert.deepEqual([...users.keys()], ["root", "user", "homeless"]);
 	assert.deepEqual([userNames.get(1000), groupNames.get(1000)], ["user", "user"]);
 });

@@ -8,6 +8,7 @@ export interface User {
 	/** Every group the user is in, `gid` first. */
 	readonly groups: readonly number[];
 	readonly home: string;
+	readonly shell: string;
 }
 
 interface Accounts {
@@ -30,12 +31,12 @@ export function parseAccounts(passwd: string, group: string): Accounts {
 			memberships.set(member, [...(memberships.get(member) ?? []), number]);
 		}
 	}
-	for (const [name = "", , uidText, gidText, , home] of records(passwd)) {
+	for (const [name = "", , uidText, gidText, , home, shell] of records(passwd)) {
 		const uid = Number(uidText);
 		const gid = Number(gidText);
 		if (!Number.isInteger(uid) || !Number.isInteger(gid) || users.has(name)) continue;
 		const groups = [...new Set([gid, ...(memberships.get(name) ?? [])])];
-		users.set(name, { name, uid, gid, groups, home: home || "/" });
+		users.set(name, { name, uid, gid, groups, home: home || "/", shell: shell || "/bin/sh" });
 		if (!userNames.has(uid)) userNames.set(uid, name);
 	}
 	return { users, userNames, groupNames };
@@ -57,7 +58,7 @@ export class Users {
 	find(name: string): User {
 		const user = this.#read().users.get(name);
 		// An image without accounts still has its root.
-		if (!user && name === "root") return { name, uid: 0, gid: 0, groups: [0], home: "/root" };
+		if (!user && name === "root") return { name, uid: 0, gid: 0, groups: [0], home: "/root", shell: "/bin/sh" };
 		if (!user) throw new DormiceError("unauthenticated", `invalid username: '${name}'`);
 		return user;
 	}
