@@ -7,7 +7,19 @@ import { command } from "../command.ts";
 import type { Recipe } from "./rootfs.ts";
 
 const PACKAGES = [
-	...["bash", "ca-certificates", "coreutils", "curl", "file", "findutils", "git", "gnupg", "iproute2", "jq"],
+	...[
+		"bash",
+		"bash-static",
+		"ca-certificates",
+		"coreutils",
+		"curl",
+		"file",
+		"findutils",
+		"git",
+		"gnupg",
+		"iproute2",
+		"jq",
+	],
 	...[
 		"less",
 		"locales",
@@ -53,6 +65,7 @@ export async function baseRecipe(): Promise<Recipe> {
 			progress("adding the user, Node and npm");
 			await addUser(dir);
 			await divertSudo(dir);
+			await divertBash(dir);
 			await addNode(dir, node, npm);
 			await cp(FILES, dir, { recursive: true, force: true });
 			await chmod(join(dir, "etc/sudoers.d/user"), 0o440);
@@ -120,9 +133,20 @@ async function addUser(dir: string): Promise<void> {
 
 /** gVisor honours no set-uid bit: `sudo` is the supervisor's own, which runs Debian's where that works. */
 async function divertSudo(dir: string): Promise<void> {
-	const divert = ["dpkg-divert", "--local", "--rename", "--divert", "/usr/bin/sudo.distrib", "--add", "/usr/bin/sudo"];
-	await command("chroot", [dir, ...divert]);
+	await divert(dir, "/usr/bin/sudo");
 	await symlink(`${GUEST.mount}/spawner`, join(dir, "usr/bin/sudo"));
+}
+
+/** Every command of an agent begins with a bash. Debian's static build of it starts in two thirds of the time. */
+async function divertBash(dir: string): Promise<void> {
+	await divert(dir, "/bin/bash");
+	await symlink("bash-static", join(dir, "usr/bin/bash"));
+}
+
+/** Makes room at `path` for a file of ours; updates of the package change the original, beside it. */
+async function divert(dir: string, path: string): Promise<void> {
+	const moved = `${path}.distrib`;
+	await command("chroot", [dir, "dpkg-divert", "--local", "--rename", "--divert", moved, "--add", path]);
 }
 
 async function addNode(dir: string, node: string, npm: string): Promise<void> {
