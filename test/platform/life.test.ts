@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CommandExitError, NotEnoughSpaceError, Sandbox } from "e2b";
-import { type ClientOptions, census, instanceOf, TestPlatform, testData } from "./platform.ts";
+import { type ClientOptions, census, machineDirOf, TestPlatform, testData } from "./platform.ts";
 
 let platform: TestPlatform;
 let client: ClientOptions;
@@ -154,7 +154,7 @@ test("without autoResume a sleeping sandbox stays asleep, and a timeout kills", 
 test("a full disk says so, and nothing else suffers", () =>
 	withSandbox(async (sandbox) => {
 		// Ten gigabytes take minutes to write: most of them are reserved from outside, on the sandbox's own file system.
-		const disk = `/run/dormice/${instanceOf(platform.data)}/sandboxes/${sandbox.sandboxId}/disk`;
+		const disk = `${await machineDirOf(platform.data, sandbox.sandboxId)}/disk`;
 		const { bavail, bsize } = await statfs(disk);
 		execFileSync("fallocate", ["-l", String(bavail * bsize - (40 << 20)), `${disk}/ballast`]);
 		await sandbox.files.write("small", "kept");

@@ -79,23 +79,40 @@ export function instanceOf(data: string): string {
 	return createHash("sha256").update(data).digest("hex").slice(0, 8);
 }
 
-/** How much of each kind of thing this platform has made on this machine. Equal before and after means no leak. */
+/** Where the machine of a sandbox is on this host, with its mounts. */
+export async function machineDirOf(data: string, sandboxId: string): Promise<string> {
+	const run = `/run/dormice/${instanceOf(data)}`;
+	const { machineId } = JSON.parse(await readFile(`${run}/sandboxes/${sandboxId}.json`, "utf8")) as {
+		machineId: string;
+	};
+	return `${run}/machines/${machineId}`;
+}
+
+/**
+ * How much of each kind of thing this platform has made on this machine. Equal before and after means no leak.
+ * Machines that wait, empty, for a sandbox are not counted.
+ */
 export async function census(data: string): Promise<Record<string, number>> {
 	const instance = instanceOf(data);
-	const run = `/run/dormice/${instance}/sandboxes/`;
+	const run = `/run/dormice/${instance}/machines/`;
 	const names = async (path: string) => (existsSync(path) ? await readdir(path) : []);
 	const mounts = (await readFile("/proc/mounts", "utf8")).split("\n").filter((line) => line.includes(run));
+	const waiting = (await names(run)).filter(
+		(id) => existsSync(join(run, id, "placeholder")) && !mounts.some((line) => line.includes(id)),
+	);
+	const isWaiting = (text: string) => waiting.some((id) => text.includes(id));
 	const controllers = await names("/sys/fs/cgroup");
 	const cgroups = controllers.map((controller) => names(join("/sys/fs/cgroup", controller, `dormice-${instance}`)));
 	const backing = (await names("/sys/block")).map((name) => join("/sys/block", name, "loop/backing_file"));
 	const loops = await Promise.all(backing.map((file) => readFile(file, "utf8").catch(() => "")));
 	return {
 		mounts: mounts.length,
-		cgroups: (await Promise.all(cgroups)).flat().filter((name) => /^i[a-z0-9]{20}$/.test(name)).length,
-		loopDevices: loops.filter((file) => file.includes("/sandboxes/i") && file.startsWith(data)).length,
-		disks: (await names(join(data, "pool/sandboxes"))).length,
+		cgroups: (await Promise.all(cgroups)).flat().filter((name) => /^m[0-9a-f]{12}$/.test(name) && !isWaiting(name))
+			.length,
+		loopDevices: loops.filter((file) => /\/(sandboxes|trash)\/i/.test(file) && file.startsWith(data)).length,
+		disks: (await names(join(data, "pool/sandboxes"))).length + (await names(join(data, "pool/trash"))).length,
 		generations: (await names(join(data, "pool/generations"))).length,
-		sentries: (await processes()).filter((line) => line.includes(run)).length,
+		sentries: (await processes()).filter((line) => line.includes(run) && !isWaiting(line)).length,
 	};
 }
 

@@ -42,17 +42,15 @@ export async function command(file: string, args: readonly string[], options: Co
 			throw new DormiceError("not_set_up", `${file} is not installed. Run: dormice setup`, { cause: error });
 		if (error.timedOut)
 			throw new DormiceError("deadline_exceeded", `${what} did not end in time. ${said}`, { cause: error });
-		if (/No space left|ENOSPC|Disk quota/i.test(said)) {
-			throw new DormiceError(
-				"disk_full",
-				`${what}: no space is left in the pool. Free some, or enlarge DORMICE_POOL_GIB.`,
-				{ cause: error },
-			);
-		}
-		throw new DormiceError(
-			"command_failed",
-			`${what} failed (${error.exitCode ?? error.signal ?? error.code}). ${said}`,
-			{ cause: error },
-		);
+		throw failed(what, String(error.exitCode ?? error.signal ?? error.code), said, error);
 	}
+}
+
+/** The error for a program that ended badly, from what it said. */
+export function failed(what: string, code: string, said: string, cause?: unknown): DormiceError {
+	if (/No space left|ENOSPC|Disk quota/i.test(said)) {
+		const advice = "no space is left in the pool. Free some, or enlarge DORMICE_POOL_GIB.";
+		return new DormiceError("disk_full", `${what}: ${advice}`, { cause });
+	}
+	return new DormiceError("command_failed", `${what} failed (${code}). ${said.trim()}`, { cause });
 }

@@ -23,6 +23,10 @@ export type Config = {
 	readonly slotNet: string;
 	/** Network slots kept ready. */
 	readonly slotsReady: number;
+	/** Machines kept started and empty, for wakes. */
+	readonly machinesReady: number;
+	/** A file of the tests' that names points where the engine is to fail; see `faults.ts`. */
+	readonly faults: string | undefined;
 };
 
 /** Reads and resolves the engine's configuration. Throws naming the variable; empty means unset. */
@@ -43,6 +47,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
 		poolGiB: integer(env, "DORMICE_POOL_GIB", 100, 4, 1 << 20),
 		slotNet,
 		slotsReady: integer(env, "DORMICE_SLOTS_READY", 4, 0, 256),
+		machinesReady: integer(env, "DORMICE_MACHINES_READY", 2, 0, 64),
+		faults: absolute(env, "DORMICE_FAULTS"),
 	});
 }
 

@@ -15,7 +15,7 @@ export async function probe(
 	queue: Queue,
 	run: boolean,
 ): Promise<MessageInitShape<typeof engine.ProbeResponseSchema>> {
-	const { reports } = await openDrivers(host.config);
+	const { reports } = await openDrivers(host.config, host.native);
 	for (const report of reports) {
 		if (!run || !report.usable) continue;
 		const id = newId("sandbox");
@@ -46,6 +46,6 @@ async function trial(host: Host, id: string): Promise<void> {
 	try {
 		await boot(host, id, TRIAL, { case: "rootfsId", value: rootfs.id });
 	} finally {
-		await bestEffort("remove the trial sandbox", destroy(host, id, { keepDisk: false, forget: true }));
+		await bestEffort("remove the trial sandbox", destroy(host, id, { keepDisk: false, forget: true, behind: false }));
 	}
 }

@@ -1,10 +1,11 @@
 import type { Limits } from "./limits.ts";
 
-/** A sandbox put together and ready for a driver: mounts are mounted, the network slot is up, the cgroup is there. */
+/** A machine put together and ready for a driver: mounts are mounted, the network slot is up, the cgroup is there. */
 export type Machine = {
 	readonly id: string;
-	/** The driver's own directory for this sandbox, below the run directory. */
+	/** The driver's own directory for this machine, below the run directory. */
 	readonly dir: string;
+	readonly hostname: string;
 	/** The writable root file system, mounted. */
 	readonly root: string;
 	/** The network namespace that holds its one interface. */
@@ -43,6 +44,10 @@ export interface Driver {
 	boot(machine: Machine): Promise<number>;
 	/** Starts the machine from the memory image in `memoryDir`; resolves to its process id on the host. */
 	restore(machine: Machine, memoryDir: string): Promise<number>;
+	/** Starts a machine that waits, empty, before its root is there. Absent where the driver cannot, or nothing is won by it. */
+	prestart?(machine: Machine): Promise<void>;
+	/** Fills a machine that waits, while its root is still being mounted, as `mounted` tells. Resolves to its process id on the host. */
+	fill?(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number>;
 	/** Stops the machine where it is, so that its disk stands still. */
 	pause(machine: Machine): Promise<void>;
 	resume(machine: Machine): Promise<void>;

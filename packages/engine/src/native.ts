@@ -1,22 +1,101 @@
+import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { command } from "./command.ts";
+import { command, failed } from "./command.ts";
+import { log } from "./log.ts";
 
-const SOURCE = join(import.meta.dirname, "../native/host.c");
+const SOURCES = join(import.meta.dirname, "../native");
+const HEAD_BYTES = 12;
 
-/** The engine's C helper, compiled on this machine once for each version of its source. Resolves to its path. */
-export async function buildNative(data: string): Promise<string> {
-	const id = createHash("sha256")
-		.update(await readFile(SOURCE))
-		.digest("hex")
-		.slice(0, 16);
-	const dir = join(data, "bin");
-	const path = join(dir, `host-${id}`);
-	if (existsSync(path)) return path;
-	await mkdir(dir, { recursive: true, mode: 0o755 });
-	await command("cc", ["-O2", "-static", "-Wall", "-o", `${path}.partial`, SOURCE]);
-	await rename(`${path}.partial`, path);
-	return path;
+type Waiting = { verb: string; resolve: (text: string) => void; reject: (error: Error) => void };
+
+/**
+ * The engine's C helper: verbs that Node has no call for. One process serves them all, each in a fork of its own,
+ * so that a verb costs a millisecond and not a program start.
+ */
+export class Native {
+	/** The program, for what must be started by it. */
+	readonly path: string;
+	readonly #waiting = new Map<number, Waiting>();
+	#child: ChildProcess | undefined;
+	#received = Buffer.alloc(0);
+	#number = 0;
+
+	constructor(path: string) {
+		this.path = path;
+	}
+
+	/** Compiles the helper on this machine, once for each version of its source. */
+	static async build(data: string): Promise<Native> {
+		const files = (await readdir(SOURCES)).sort().map((name) => join(SOURCES, name));
+		const hash = createHash("sha256");
+		for (const file of files) hash.update(await readFile(file));
+		const dir = join(data, "bin");
+		const path = join(dir, `host-${hash.digest("hex").slice(0, 16)}`);
+		if (!existsSync(path)) {
+			await mkdir(dir, { recursive: true, mode: 0o755 });
+			const sources = files.filter((file) => file.endsWith(".c"));
+			await command("cc", ["-O2", "-static", "-Wall", "-o", `${path}.partial`, ...sources]);
+			await rename(`${path}.partial`, path);
+		}
+		return new Native(path);
+	}
+
+	/** Runs one verb; resolves to what it printed. Throws `command_failed` or `disk_full` with what it said. */
+	call(verb: string, ...args: string[]): Promise<string> {
+		const child = this.#serving();
+		const number = this.#number++ >>> 0;
+		const body = Buffer.from([verb, ...args].map((text) => `${text}\0`).join(""));
+		const head = Buffer.alloc(8);
+		head.writeUInt32LE(body.length + 4, 0);
+		head.writeUInt32LE(number, 4);
+		return new Promise((resolve, reject) => {
+			this.#waiting.set(number, { verb, resolve, reject });
+			child.stdin?.write(Buffer.concat([head, body]));
+		});
+	}
+
+	/** Ends the helper; what it is doing still finishes. */
+	close(): void {
+		this.#child?.stdin?.end();
+		this.#child = undefined;
+	}
+
+	#serving(): ChildProcess {
+		if (this.#child) return this.#child;
+		const child = spawn(this.path, ["serve"], { stdio: ["pipe", "pipe", "inherit"] });
+		this.#child = child;
+		this.#received = Buffer.alloc(0);
+		child.stdout?.on("data", (chunk: Buffer) => this.#take(chunk));
+		child.stdin?.on("error", (error) => log.warn({ err: error }, "the helper does not listen"));
+		child.on("error", (error) => this.#lost(child, error.message));
+		child.on("close", () => this.#lost(child, "the engine's helper ended"));
+		return child;
+	}
+
+	#take(chunk: Buffer): void {
+		this.#received = Buffer.concat([this.#received, chunk]);
+		while (this.#received.length >= HEAD_BYTES) {
+			const end = 4 + this.#received.readUInt32LE(0);
+			if (this.#received.length < end) return;
+			const number = this.#received.readUInt32LE(4);
+			const code = this.#received.readUInt32LE(8);
+			const text = this.#received.toString("utf8", HEAD_BYTES, end);
+			this.#received = this.#received.subarray(end);
+			const waiting = this.#waiting.get(number);
+			this.#waiting.delete(number);
+			if (code === 0) waiting?.resolve(text);
+			else waiting?.reject(failed(`host ${waiting.verb}`, String(code), text));
+		}
+	}
+
+	/** What it was asked may have been done or not: whoever asked undoes it. */
+	#lost(child: ChildProcess, why: string): void {
+		if (this.#child === child) this.#child = undefined;
+		else if (this.#child !== undefined) return;
+		for (const { verb, reject } of this.#waiting.values()) reject(failed(`host ${verb}`, "lost", why));
+		this.#waiting.clear();
+	}
 }

@@ -1,14 +1,18 @@
 import { mkdir } from "node:fs/promises";
+import { Background } from "./background.ts";
 import { Cgroups } from "./cgroup/cgroup.ts";
 import type { Config } from "./config.ts";
 import { Disks } from "./disk/disks.ts";
 import { Pool } from "./disk/pool.ts";
 import { openDrivers } from "./drivers.ts";
+import { Faults } from "./faults.ts";
 import { Generations } from "./generations/generations.ts";
 import { Guests } from "./guest.ts";
-import type { Host } from "./host.ts";
+import type { Host, HostParts } from "./host.ts";
 import { log } from "./log.ts";
-import { buildNative } from "./native.ts";
+import { ReadyMachines } from "./machines/ready.ts";
+import { removeOrphans } from "./machines/remove.ts";
+import { Native } from "./native.ts";
 import { Slots } from "./network/slots.ts";
 import { RootfsStore } from "./rootfs/rootfs.ts";
 import { Logs } from "./sandboxes/logs.ts";
@@ -17,29 +21,28 @@ import { Records } from "./sandboxes/record.ts";
 /** Takes hold of this host. What an earlier engine left running stays as it is; what it left half-made is cleared. */
 export async function openHost(config: Config): Promise<Host> {
 	await mkdir(config.run, { recursive: true, mode: 0o711 });
-	const [native, { usable, reports }, pool, cgroups] = await Promise.all([
-		buildNative(config.data),
-		openDrivers(config),
-		Pool.open({ data: config.data, ownMount: config.pool, sizeGiB: config.poolGiB }),
+	const native = await Native.build(config.data);
+	const [{ usable, reports }, pool, cgroups] = await Promise.all([
+		openDrivers(config, native),
+		Pool.open({ data: config.data, ownMount: config.pool, sizeGiB: config.poolGiB, native }),
 		Cgroups.open(config.instance),
 	]);
 	for (const report of reports) if (!report.usable) log.warn({ report }, `${report.isolation} cannot be used`);
 	const records = new Records(config.run);
 	const logs = new Logs(config.data);
-	await logs.open();
+	const disks = new Disks(pool, native);
 	const generations = new Generations(pool);
-	await generations.removePartials();
-	const slotsInUse = new Set<number>();
-	for (const id of await records.list()) {
-		const record = await records.read(id);
-		if (record) slotsInUse.add(record.slot);
-	}
-	const { instance, slotNet, slotsReady: ready, serverGid } = config;
-	const slots = await Slots.open({ instance, slotNet, ready, serverGid }, slotsInUse);
-	const rootfs = new RootfsStore(pool);
-	return {
+	await Promise.all([records.open(), logs.open(), generations.removePartials()]);
+	const living = await records.list();
+	await removeOrphans({ config, cgroups, native }, new Set(living.map((record) => record.machineId)));
+	await disks.emptyTrash();
+	const { instance, slotNet, slotsReady, serverGid } = config;
+	const slotsInUse = new Set(living.map((record) => record.slot));
+	const slots = await Slots.open({ instance, slotNet, ready: slotsReady, serverGid }, slotsInUse);
+	const parts: HostParts = {
 		config,
 		native,
+		faults: new Faults(config.faults),
 		drivers: usable,
 		pool,
 		cgroups,
@@ -47,16 +50,22 @@ export async function openHost(config: Config): Promise<Host> {
 		logs,
 		generations,
 		slots,
-		rootfs,
-		disks: new Disks(pool, native),
+		rootfs: new RootfsStore(pool),
+		disks,
 		guests: new Guests(config.data),
+		background: new Background(),
 	};
+	return { ...parts, ready: new ReadyMachines(parts, config.machinesReady) };
 }
 
 /** Lets go of this host: nothing stays that only a living engine needs. */
 export async function closeHost(host: Host): Promise<void> {
 	const last = (await host.records.list()).length === 0;
-	const steps: [string, () => Promise<void>][] = [["release network slots", () => host.slots.close({ last })]];
+	const steps: [string, () => Promise<void>][] = [
+		["remove the machines kept ready", () => host.ready.close()],
+		["finish clearing away", () => host.background.idle()],
+		["release network slots", () => host.slots.close({ last })],
+	];
 	if (last) steps.push(["remove cgroups", () => host.cgroups.close()], ["unmount the pool", () => host.pool.close()]);
 	for (const [what, step] of steps) {
 		try {
@@ -66,4 +75,5 @@ export async function closeHost(host: Host): Promise<void> {
 			log.error({ err: error }, `could not ${what}`);
 		}
 	}
+	host.native.close();
 }

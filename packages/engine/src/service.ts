@@ -69,8 +69,8 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 
 		resume: ({ sandboxId }) => onLiving(sandboxId, async (record) => resume(host, record).then(() => ({}))),
 
-		destroy: ({ sandboxId, keepDisk, forget }) =>
-			exclusive(sandboxId, async () => destroy(host, sandboxId, { keepDisk, forget }).then(() => ({}))),
+		destroy: ({ sandboxId, keepDisk, forget, behind }) =>
+			exclusive(sandboxId, async () => destroy(host, sandboxId, { keepDisk, forget, behind }).then(() => ({}))),
 
 		async list() {
 			return { sandboxes: (await list(host)).map(viewMessage) };

@@ -33,8 +33,10 @@ async function store(sandboxId: string, memory = true) {
 }
 
 async function destroyed(sandboxId: string) {
+	const machineId = await engine.machineOf(sandboxId);
 	await engine.client.destroy({ sandboxId, forget: true });
 	assert.deepEqual(await engine.traces(sandboxId), []);
+	if (machineId) assert.deepEqual(await engine.traces(machineId), []);
 }
 
 async function stateOf(sandboxId: string) {
@@ -86,9 +88,9 @@ describe("a sandbox on this host", () => {
 		await engine.client.resume({ sandboxId: id });
 		assert.equal(await (await inside(address)).run("cat /tmp/memory"), "before");
 
-		await engine.failOn("checkpoint");
+		await engine.failAt("checkpoint.memory");
 		await assert.rejects(store(id));
-		await engine.failOn("");
+		await engine.failAt("");
 		assert.equal(await stateOf(id), "running");
 		assert.equal(await (await inside(address)).run("cat /tmp/memory"), "before");
 		await engine.client.deleteGeneration({ generationId: generation.generationId });
@@ -123,6 +125,43 @@ describe("a sandbox on this host", () => {
 		assert.equal(await fresh.run("cat /root/disk"), "disk");
 		assert.notEqual(await fresh.run("cat /proc/sys/kernel/random/boot_id"), bootId);
 		await destroyed(cold);
+		await engine.client.deleteGeneration({ generationId });
+	});
+
+	test("wakes in a machine that was started ahead, with its own disk, network and log", async () => {
+		const { id, address } = await boot();
+		const guest = await inside(address);
+		await guest.run("echo memory > /tmp/memory; echo disk > /root/disk; sync");
+		const { generationId } = await store(id);
+		await destroyed(id);
+		const wake = async () => {
+			const sandboxId = newId("sandbox");
+			const { sandbox } = await engine.client.restore({ sandboxId, generationId, limits: LIMITS });
+			return { sandboxId, guest: await inside(sandbox?.address ?? ""), machine: await engine.machineOf(sandboxId) };
+		};
+		// The first one makes the engine keep machines of this size.
+		await destroyed((await wake()).sandboxId);
+		let waiting: string[] = [];
+		for (let i = 0; i < 200 && waiting.length < 2; i++) {
+			await sleep(50);
+			waiting = await engine.machines();
+		}
+		await sleep(500);
+		const [one, other] = [await wake(), await wake()];
+		for (const { guest, machine } of [one, other]) {
+			assert.ok(waiting.includes(machine ?? ""), `${machine} was not ready ahead`);
+			assert.equal(await guest.run("cat /tmp/memory /root/disk"), "memory\ndisk");
+			await guest.run(`echo ${machine} > /root/disk; sync`);
+		}
+		for (const { sandboxId, guest, machine } of [one, other]) {
+			assert.equal(await guest.run("cat /root/disk"), machine);
+			await guest.run("echo said by init > /proc/1/fd/1");
+			assert.match(await engine.log(sandboxId), /said by init/);
+			// It can be stored again, and what comes of that is whole.
+			const again = await store(sandboxId);
+			await destroyed(sandboxId);
+			await engine.client.deleteGeneration({ generationId: again.generationId });
+		}
 		await engine.client.deleteGeneration({ generationId });
 	});
 
@@ -170,8 +209,10 @@ describe("a sandbox on this host", () => {
 		const [hungry, other] = await Promise.all([boot(), boot()]);
 		const guest = await inside(hungry.address);
 		await guest.run("echo kept > /root/kept; sync");
-		await guest.run("timeout 20 python3 -c 'x = bytearray(900 << 20)'").catch(() => "the sandbox went away");
-		await sleep(500);
+		// Its connection ends with nobody to say so: the host tells.
+		guest.run("timeout 20 python3 -c 'x = bytearray(900 << 20)'").catch(() => "the sandbox went away");
+		for (let i = 0; i < 400 && (await stateOf(hungry.id)) !== "stopped"; i++) await sleep(50);
+		assert.equal(await stateOf(hungry.id), "stopped");
 		assert.match(await (await inside(other.address)).run("echo well"), /well/);
 		await engine.client.destroy({ sandboxId: hungry.id, keepDisk: true });
 		const source = { case: "ownDisk", value: true } as const;
@@ -198,12 +239,14 @@ describe("a sandbox on this host", () => {
 	});
 
 	test("is removed whole when its start fails", async () => {
-		await engine.failOn("run");
+		await engine.failAt("machine.launch");
+		const before = await engine.machines();
 		const sandboxId = newId("sandbox");
 		const source = { case: "rootfsId", value: rootfsId } as const;
 		await refusedAs("command_failed", engine.client.boot({ sandboxId, limits: LIMITS, source }));
-		await engine.failOn("");
+		await engine.failAt("");
 		assert.deepEqual(await engine.traces(sandboxId), []);
+		assert.deepEqual(await engine.machines(), before);
 	});
 });
 

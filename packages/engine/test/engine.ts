@@ -9,23 +9,22 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import { engine } from "@dormice/protocol";
 import { Sandbox } from "e2b";
 import { loadConfig } from "../src/config.ts";
+import { Records } from "../src/sandboxes/record.ts";
 
 const MAIN = join(import.meta.dirname, "../src/main.ts");
 
-/** A real engine on the tests' data directory, with a `runsc` in front of the real one that can be told to fail. */
+/** A real engine on the tests' data directory, which can be told to fail. */
 export class TestEngine implements AsyncDisposable {
 	readonly config = loadConfig();
 	readonly client: Client<typeof engine.Engine>;
-	readonly #failing: string;
-	readonly #runsc: string;
+	readonly #faults: string;
 	#child: ReturnType<typeof spawn> | undefined;
 
 	private constructor() {
 		const nodeOptions = { socketPath: this.config.socket };
 		const transport = createConnectTransport({ httpVersion: "1.1", baseUrl: "http://engine", nodeOptions });
 		this.client = createClient(engine.Engine, transport);
-		this.#failing = join(this.config.run, "failing-verb");
-		this.#runsc = join(this.config.run, "runsc-in-front");
+		this.#faults = join(this.config.run, "faults");
 	}
 
 	static async open(): Promise<TestEngine> {
@@ -33,18 +32,12 @@ export class TestEngine implements AsyncDisposable {
 			throw new Error("DORMICE_DATA must name the tests' data directory: run them with dormice test");
 		const tested = new TestEngine();
 		await mkdir(tested.config.run, { recursive: true });
-		const script = `#!/bin/sh
-verb=$(cat "${tested.#failing}" 2>/dev/null)
-for word in "$@"; do [ "$word" != "$verb" ] || { echo "told to fail" >&2; exit 1; }; done
-exec "${tested.config.runsc}" "$@"
-`;
-		await writeFile(tested.#runsc, script, { mode: 0o755 });
 		await tested.start();
 		return tested;
 	}
 
 	async start(): Promise<void> {
-		const env = { ...process.env, RUNSC_PATH: this.#runsc };
+		const env = { ...process.env, DORMICE_FAULTS: this.#faults };
 		this.#child = spawn(process.execPath, [MAIN], { env, stdio: ["ignore", "ignore", "inherit"] });
 		const deadline = Date.now() + 30_000;
 		while (!(await this.#answers())) {
@@ -64,12 +57,27 @@ exec "${tested.config.runsc}" "$@"
 		await this.#end("SIGTERM");
 	}
 
-	/** Makes every `runsc` with this verb fail until called with nothing. */
-	async failOn(verb: string): Promise<void> {
-		await writeFile(this.#failing, verb);
+	/** Makes the engine fail at this point of `faults.ts` until called with nothing. */
+	async failAt(point: string): Promise<void> {
+		await writeFile(this.#faults, point === "" ? "" : `${point} fail`);
 	}
 
-	/** Every trace of the sandbox on this host: there must be none once it is destroyed. */
+	/** The machine that the sandbox is in. */
+	async machineOf(id: string): Promise<string | undefined> {
+		return (await new Records(this.config.run).read(id))?.machineId;
+	}
+
+	/** Every machine there is, of sandboxes and ready ones. */
+	async machines(): Promise<string[]> {
+		return (await readdir(join(this.config.run, "machines"))).sort();
+	}
+
+	/** What the sandbox's PID 1 printed. */
+	log(id: string): Promise<string> {
+		return readFile(join(this.config.data, "logs/sandboxes", `${id}.log`), "utf8");
+	}
+
+	/** Every trace on this host of the sandbox or machine: there must be none once it is destroyed. */
 	async traces(id: string): Promise<string[]> {
 		const found: string[] = [];
 		for (const line of (await readFile("/proc/mounts", "utf8")).split("\n"))
@@ -78,7 +86,11 @@ exec "${tested.config.runsc}" "$@"
 			const dir = join("/sys/fs/cgroup", controller, `dormice-${this.config.instance}`, id);
 			if (existsSync(dir)) found.push(`cgroup ${dir}`);
 		}
-		for (const dir of [join(this.config.data, "pool/sandboxes", id), join(this.config.run, "sandboxes", id)]) {
+		for (const dir of [
+			join(this.config.data, "pool/sandboxes", id),
+			join(this.config.run, "sandboxes", `${id}.json`),
+			join(this.config.run, "machines", id),
+		]) {
 			if (existsSync(dir)) found.push(dir);
 		}
 		for (const pid of await readdir("/proc")) {

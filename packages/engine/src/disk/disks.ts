@@ -1,8 +1,10 @@
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { command } from "../command.ts";
+import type { Native } from "../native.ts";
 import type { Pool } from "./pool.ts";
 
 const IMAGE = "disk.img";
@@ -15,12 +17,15 @@ const ROOTFS = "rootfs";
  */
 export class Disks {
 	readonly #pool: Pool;
-	readonly #native: string;
+	readonly #native: Native;
 
-	/** `native`: the engine's C helper. */
-	constructor(pool: Pool, native: string) {
+	constructor(pool: Pool, native: Native) {
 		this.#pool = pool;
 		this.#native = native;
+	}
+
+	get #trash(): string {
+		return join(this.#pool.dir, "trash");
 	}
 
 	path(id: string): string {
@@ -57,35 +62,47 @@ export class Disks {
 			await command("mkfs.ext4", ["-q", "-F", "-m", "0", "-J", "size=32", "-E", options, join(partial, IMAGE)]);
 			await rename(partial, blank);
 		}
-		await command(this.#native, ["snapshot", blank, this.path(id)]);
+		await this.#pool.snapshot(blank, this.path(id), { readOnly: false });
 		await writeFile(join(this.path(id), ROOTFS), `${rootfsId}\n`);
 	}
 
 	/** A copy of a stored disk. */
 	async createFrom(id: string, stored: string): Promise<void> {
-		await command(this.#native, ["snapshot", stored, this.path(id)]);
+		await this.#pool.snapshot(stored, this.path(id), { readOnly: false });
 	}
 
 	/** Stores the disk as it is now, read-only, at `to`. What writes to it must stand still. */
 	async store(id: string, mountPoint: string, to: string): Promise<void> {
-		await command("sync", ["-f", mountPoint], { timeoutMs: 120_000 });
-		await this.#pool.snapshot(this.path(id), to);
+		await this.#native.call("sync", mountPoint);
+		await this.#pool.snapshot(this.path(id), to, { readOnly: true });
 	}
 
 	/** Mounts the disk and, over it, the root file system `lower` made writable. */
 	async mount(id: string, at: { disk: string; root: string; lower: string }): Promise<void> {
 		if (!this.exists(id)) throw new DormiceError("sandbox_not_found", `Sandbox ${id} has no disk on this host.`);
 		for (const dir of [at.disk, at.root]) await mkdir(dir, { recursive: true, mode: 0o700 });
-		await command(this.#native, ["mount", join(this.path(id), IMAGE), at.disk, at.root, at.lower]);
+		await this.#native.call("mount", join(this.path(id), IMAGE), at.disk, at.root, at.lower);
 	}
 
 	/** Undoes `mount`. Nothing to do is fine. */
 	async unmount(at: { disk: string; root: string }): Promise<void> {
-		await command(this.#native, ["unmount", at.root, at.disk]);
+		await this.#native.call("unmount", at.root, at.disk);
 	}
 
-	async delete(id: string): Promise<void> {
-		await this.#pool.deleteSubvolume(this.path(id));
+	/**
+	 * Takes the disk away from its sandbox, at once and for good, mounted or not: the id is free for another disk.
+	 * Resolves to the way to remove it, once it is unmounted.
+	 */
+	async discard(id: string): Promise<() => Promise<void>> {
+		if (!existsSync(this.path(id))) return async () => undefined;
+		const discarded = join(this.#trash, `${id}-${randomUUID()}`);
+		await rename(this.path(id), discarded);
+		return () => this.#pool.deleteSubvolume(discarded);
+	}
+
+	/** Removes every discarded disk. Only right while none of them is mounted. */
+	async emptyTrash(): Promise<void> {
+		for (const name of await readdir(this.#trash)) await this.#pool.deleteSubvolume(join(this.#trash, name));
 	}
 
 	async usage(mountPoint: string): Promise<{ usedBytes: number; totalBytes: number }> {

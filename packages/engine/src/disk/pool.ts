@@ -4,9 +4,10 @@ import { mkdir, open, readFile, rename, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { command } from "../command.ts";
+import type { Native } from "../native.ts";
 import { writeWhole } from "../whole-file.ts";
 
-export type PoolOptions = { data: string; ownMount: string | undefined; sizeGiB: number };
+export type PoolOptions = { data: string; ownMount: string | undefined; sizeGiB: number; native: Native };
 
 /** The btrfs file system that holds root file systems, disks and generations. Snapshots in it cost the same at any size. */
 export class Pool {
@@ -14,11 +15,13 @@ export class Pool {
 	/** Names this pool for ever, so that a server notices when its database and its pool do not belong together. */
 	readonly id: string;
 	readonly #mountedHere: boolean;
+	readonly #native: Native;
 
-	private constructor(dir: string, id: string, mountedHere: boolean) {
+	private constructor(dir: string, id: string, options: PoolOptions) {
 		this.dir = dir;
 		this.id = id;
-		this.#mountedHere = mountedHere;
+		this.#mountedHere = options.ownMount === undefined;
+		this.#native = options.native;
 	}
 
 	/** Mounts the pool, making its image the first time. */
@@ -33,14 +36,14 @@ export class Pool {
 				`DORMICE_POOL=${dir} is not a mounted btrfs. Mount one there, or unset DORMICE_POOL.`,
 			);
 		}
-		for (const name of ["rootfs", "sandboxes", "generations", "blank"])
+		for (const name of ["rootfs", "sandboxes", "trash", "generations", "blank"])
 			await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
-		return new Pool(dir, await identify(join(dir, "id")), options.ownMount === undefined);
+		return new Pool(dir, await identify(join(dir, "id")), options);
 	}
 
-	/** A read-only copy of a subvolume, at once: the two share their blocks until one changes. */
-	async snapshot(from: string, to: string): Promise<void> {
-		await command("btrfs", ["-q", "subvolume", "snapshot", "-r", from, to]);
+	/** A copy of a subvolume, at once: the two share their blocks until one changes. */
+	async snapshot(from: string, to: string, options: { readOnly: boolean }): Promise<void> {
+		await this.#native.call("snapshot", from, to, ...(options.readOnly ? ["ro"] : []));
 	}
 
 	async createSubvolume(path: string): Promise<void> {
@@ -53,13 +56,12 @@ export class Pool {
 
 	/** Removes a subvolume; the space comes back in the background. Nothing to do is fine. */
 	async deleteSubvolume(path: string): Promise<void> {
-		const script = '[ ! -e "$1" ] || btrfs -q subvolume delete "$1"';
-		await command("sh", ["-c", script, "sh", path]);
+		await this.#native.call("delete", path);
 	}
 
 	/** Returns when all that was written to the pool so far would survive a power cut. */
 	async sync(): Promise<void> {
-		await command("btrfs", ["filesystem", "sync", this.dir], { timeoutMs: 120_000 });
+		await this.#native.call("sync", this.dir);
 	}
 
 	async space(): Promise<{ totalBytes: number; freeBytes: number }> {

@@ -3,30 +3,48 @@ import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { command } from "../command.ts";
 import type { Driver, Machine } from "../driver.ts";
+import type { Native } from "../native.ts";
 import { writeWhole } from "../whole-file.ts";
-import { call, readState } from "./control.ts";
+import { call, callWith, readState } from "./control.ts";
 import { RUNSC_FLAGS } from "./flags.ts";
-import { ociSpec } from "./spec.ts";
+import { networkLinks } from "./network-links.ts";
+import { BINDS, ociSpec } from "./spec.ts";
+
+/** Releases whose control calls with descriptors are known here: a sandbox can be filled and stored without a `runsc`. */
+const DIRECT_RELEASES = [/^0\.0~20240729/, /^release-20240729/];
+
+const SAVE = { metadata: { compression: "none" }, MemoryFileSaveOpts: { ExcludeCommittedZeroPages: true } };
+const IMAGE_FILES = ["checkpoint.img", "pages_meta.img", "pages.img"];
 
 /** gVisor: an own kernel in user space, on any Linux host. */
 export class GvisorDriver implements Driver {
 	readonly isolation = "gvisor";
 	readonly version: string;
+	readonly prestart: Driver["prestart"];
+	readonly fill: Driver["fill"];
 	readonly #runsc: string;
+	readonly #native: Native;
+	readonly #direct: boolean;
 
-	constructor(runsc: string, version: string) {
+	constructor(runsc: string, version: string, native: Native) {
 		this.#runsc = runsc;
+		this.#native = native;
 		this.version = version;
+		this.#direct = DIRECT_RELEASES.some((release) => release.test(version));
+		if (this.#direct) {
+			this.prestart = (machine) => this.#prestart(machine);
+			this.fill = (machine, memoryDir, mounted) => this.#fill(machine, memoryDir, mounted);
+		}
 	}
 
 	async boot(machine: Machine): Promise<number> {
-		await writeBundle(machine);
+		await writeBundle(machine, machine.root);
 		await this.#start(machine, ["run", "--detach", "--bundle", machine.dir, machine.id]);
 		return (await readState(runscRoot(machine), machine.id)).pid;
 	}
 
 	async restore(machine: Machine, memoryDir: string): Promise<number> {
-		await writeBundle(machine);
+		await writeBundle(machine, machine.root);
 		await this.#start(machine, ["restore", "--detach", "--bundle", machine.dir, "--image-path", memoryDir, machine.id]);
 		return (await readState(runscRoot(machine), machine.id)).pid;
 	}
@@ -40,14 +58,54 @@ export class GvisorDriver implements Driver {
 	}
 
 	async checkpoint(machine: Machine, memoryDir: string): Promise<void> {
-		// Without --leave-running a save that fails (disk full) kills the sandbox all the same.
-		const save = ["checkpoint", "--leave-running", "--compression=none", "--exclude-committed-zero-pages"];
-		const args = [`--root=${runscRoot(machine)}`, ...RUNSC_FLAGS, ...save, `--image-path=${memoryDir}`, machine.id];
 		try {
+			if (this.#direct) {
+				const { controlSocket } = await readState(runscRoot(machine), machine.id);
+				const arg = { ...SAVE, have_pages_file: true, Resume: true };
+				const files = IMAGE_FILES.map((name) => `create:${join(memoryDir, name)}`);
+				await callWith(this.#native, controlSocket, "containerManager.Checkpoint", arg, files);
+				return;
+			}
+			// Without --leave-running a save that fails (disk full) kills the sandbox all the same.
+			const save = ["checkpoint", "--leave-running", "--compression=none", "--exclude-committed-zero-pages"];
+			const args = [`--root=${runscRoot(machine)}`, ...RUNSC_FLAGS, ...save, `--image-path=${memoryDir}`, machine.id];
 			await command(this.#runsc, args, { timeoutMs: 120_000 });
 		} catch (error) {
-			throw notStorable(error, machine.id) ?? error;
+			throw notStorable(error) ?? error;
 		}
+	}
+
+	/** An empty sandbox over an empty root, with its network: all that can be done before it is known what goes in. */
+	async #prestart(machine: Machine): Promise<void> {
+		const placeholder = join(machine.dir, "placeholder");
+		await mkdir(join(placeholder, "new"), { recursive: true, mode: 0o700 });
+		await writeBundle(machine, placeholder);
+		await this.#start(machine, ["create", "--bundle", machine.dir, machine.id]);
+		const { controlSocket, goferPid } = await readState(runscRoot(machine), machine.id);
+		// It has nothing to serve until it has the root.
+		process.kill(goferPid, "SIGSTOP");
+		const eth0 = [`packet:${machine.netns}`];
+		await callWith(this.#native, controlSocket, "Network.CreateLinksAndRoutes", networkLinks(), eth0);
+	}
+
+	/**
+	 * Loads the memory while the disk is being mounted. The gofer is asked for files only when the kernel's state is
+	 * loaded; it stands still until the root has taken the placeholder's place.
+	 */
+	async #fill(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number> {
+		const { controlSocket, goferPid, pid } = await readState(runscRoot(machine), machine.id);
+		const files = IMAGE_FILES.map((name) => `read:${join(memoryDir, name)}`);
+		const giveRoot = async () => {
+			await mounted;
+			const binds = BINDS.flatMap(({ source, destination }) => [source(machine), destination]);
+			await this.#native.call("reroot", String(goferPid), machine.root, ...binds);
+			process.kill(goferPid, "SIGCONT");
+		};
+		await Promise.all([
+			giveRoot(),
+			callWith(this.#native, controlSocket, "containerManager.Restore", { HavePagesFile: true }, files),
+		]);
+		return pid;
 	}
 
 	async #control(machine: Machine, method: string): Promise<void> {
@@ -70,9 +128,9 @@ export class GvisorDriver implements Driver {
 	}
 }
 
-async function writeBundle(machine: Machine): Promise<void> {
+async function writeBundle(machine: Machine, root: string): Promise<void> {
 	await mkdir(runscRoot(machine), { recursive: true, mode: 0o700 });
-	await writeWhole(join(machine.dir, "config.json"), JSON.stringify(ociSpec(machine)));
+	await writeWhole(join(machine.dir, "config.json"), JSON.stringify(ociSpec(machine, root)));
 }
 
 function runscRoot(machine: Machine): string {
@@ -80,13 +138,13 @@ function runscRoot(machine: Machine): string {
 }
 
 /** What gVisor cannot store, when that is why a checkpoint failed: a deleted file of the disk that a program has open. */
-function notStorable(error: unknown, id: string): DormiceError | undefined {
+function notStorable(error: unknown): DormiceError | undefined {
 	const said = error instanceof Error ? error.message : "";
 	const file = /dentry\("(.{1,200}?)"\)\S* deleted/.exec(said)?.[1];
 	if (file === undefined) return undefined;
 	return new DormiceError(
 		"not_storable",
-		`A program in ${id} has a deleted file open (/${file.replace(/[^\x20-\x7e]/g, "?")}), which cannot be stored. ` +
+		`A program has a deleted file open (/${file.replace(/[^\x20-\x7e]/g, "?")}), which cannot be stored. ` +
 			"End it, or pause without memory.",
 		{ cause: error },
 	);

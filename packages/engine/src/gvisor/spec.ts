@@ -9,8 +9,15 @@ const TMPFS = [
 	{ destination: "/run", options: ["mode=755", "nosuid", "nodev"] },
 ];
 
-/** The machine as an OCI runtime specification: pure mapping, no I/O. */
-export function ociSpec(machine: Machine) {
+/** What the host puts into the root, read-only. */
+export const BINDS = [
+	{ source: (machine: Machine) => machine.guest, destination: GUEST.mount },
+	// gVisor has none, and clients read it to tell a cold boot from a wake.
+	{ source: (machine: Machine) => machine.bootIdFile, destination: "/proc/sys/kernel/random/boot_id" },
+] as const;
+
+/** The machine as an OCI runtime specification, over the root at `path`: pure mapping, no I/O. */
+export function ociSpec(machine: Machine, path: string) {
 	return {
 		ociVersion: "1.0.2",
 		process: {
@@ -23,17 +30,15 @@ export function ociSpec(machine: Machine) {
 			rlimits: [{ type: "RLIMIT_NOFILE", hard: 65536, soft: 65536 }],
 			noNewPrivileges: false,
 		},
-		root: { path: machine.root, readonly: false },
-		hostname: machine.id,
+		root: { path, readonly: false },
+		hostname: machine.hostname,
 		mounts: [
 			{ destination: "/proc", type: "proc", source: "proc" },
 			{ destination: "/sys", type: "sysfs", source: "sysfs", options: ["ro"] },
 			{ destination: "/dev", type: "dev", source: "dev" },
 			{ destination: "/dev/pts", type: "devpts", source: "devpts" },
 			...TMPFS.map((mount) => ({ ...mount, type: "tmpfs", source: "tmpfs" })),
-			bind(machine.guest, GUEST.mount),
-			// gVisor has none, and clients read it to tell a cold boot from a wake.
-			bind(machine.bootIdFile, "/proc/sys/kernel/random/boot_id"),
+			...BINDS.map(({ source, destination }) => bind(source(machine), destination)),
 		],
 		linux: {
 			// Made and limited by the engine; gVisor reads from it how much memory to tell the guest.

@@ -41,7 +41,7 @@ link set ${uplink} up
 }
 
 /** The same everywhere, so that a restored guest's neighbour table is right. */
-const MAC = { router: "02:00:0a:00:00:01", guest: "02:00:0a:00:00:02" };
+export const MAC = { router: "02:00:0a:00:00:01", guest: "02:00:0a:00:00:02" };
 
 const ROUTER_SCRIPT = `
 nft -f -

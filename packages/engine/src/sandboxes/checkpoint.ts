@@ -3,7 +3,7 @@ import { DormiceError } from "@dormice/protocol";
 import type { Manifest } from "../generations/generations.ts";
 import type { Host } from "../host.ts";
 import { bestEffort } from "../log.ts";
-import { machineOf, mountsOf } from "./machine.ts";
+import { machineOf, mountsOf } from "../machines/machine.ts";
 import type { SandboxRecord } from "./record.ts";
 
 export type CheckpointOptions = { generationId: string; memory: boolean; parentId: string; reason: string };
@@ -20,15 +20,18 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 		);
 	}
 	const driver = driverOf(host, record);
-	const machine = machineOf(host, record);
+	const machine = machineOf(host, record, record.id);
 	// Written before it is done: an engine that starts anew then knows that it may stand still.
 	await host.records.write({ ...record, phase: "paused" });
 	try {
+		host.faults.at("checkpoint.begin");
 		await host.slots.cut(record.slot);
 		await driver.pause(machine);
 		return await host.generations.write(options.generationId, async (dir) => {
 			if (options.memory) await driver.checkpoint(machine, join(dir, "memory"));
-			await host.disks.store(record.id, mountsOf(host, record).disk, join(dir, "disk"));
+			host.faults.at("checkpoint.memory");
+			await host.disks.store(record.id, mountsOf(host, record.machineId).disk, join(dir, "disk"));
+			host.faults.at("checkpoint.disk");
 			return {
 				...options,
 				rootfsId: record.rootfsId,
@@ -49,7 +52,7 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 /** Lets a sandbox go on that a checkpoint left standing. */
 export async function resume(host: Host, record: SandboxRecord): Promise<void> {
 	if (record.phase !== "paused") return;
-	await driverOf(host, record).resume(machineOf(host, record));
+	await driverOf(host, record).resume(machineOf(host, record, record.id));
 	await host.records.write({ ...record, phase: "running" });
 }
 

@@ -11,12 +11,12 @@ export async function freeze(host: Host, record: SandboxRecord): Promise<void> {
 			`Sandbox ${record.id} is ${record.phase}; only a running one can be frozen.`,
 		);
 	await host.records.write({ ...record, phase: "frozen" });
-	await host.cgroups.freeze(record.id);
+	await host.cgroups.freeze(record.machineId);
 }
 
 /** The opposite of freeze. */
 export async function thaw(host: Host, record: SandboxRecord): Promise<void> {
 	if (record.phase !== "frozen") return;
-	await host.cgroups.thaw(record.id);
+	await host.cgroups.thaw(record.machineId);
 	await host.records.write({ ...record, phase: "running" });
 }

@@ -12,9 +12,9 @@ export type SandboxView = {
 	address: string;
 };
 
-/** All that exists: with processes, with leftovers, or only a disk. */
+/** All that exists: with processes, or only a disk. */
 export async function list(host: Host): Promise<SandboxView[]> {
-	const ids = new Set([...(await host.records.list()), ...(await host.disks.list()), ...(await host.cgroups.list())]);
+	const ids = new Set([...(await host.records.list()).map(({ id }) => id), ...(await host.disks.list())]);
 	const views: SandboxView[] = [];
 	for (const id of ids) if (isId("sandbox", id)) views.push(await view(host, id));
 	return views;
@@ -22,7 +22,7 @@ export async function list(host: Host): Promise<SandboxView[]> {
 
 export async function view(host: Host, id: string): Promise<SandboxView> {
 	const record = await host.records.read(id);
-	const alive = record !== undefined && (await host.cgroups.pids(id)).includes(record.pid);
+	const alive = record !== undefined && (await host.cgroups.pids(record.machineId)).includes(record.pid);
 	// A half-started sandbox never answered its caller: whatever it is, it is not running.
 	const state = !alive || record.phase === "starting" ? "stopped" : record.phase;
 	const address = record && state !== "stopped" ? host.slots.find(record.slot).address : "";

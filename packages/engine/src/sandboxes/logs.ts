@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, stat, truncate } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rename, rm, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 
 /** What the guest's PID 1 prints goes to a file; this much of it is kept before it starts again from nothing. */
@@ -18,6 +18,16 @@ export class Logs {
 
 	path(id: string): string {
 		return join(this.#dir, `${id}.log`);
+	}
+
+	/** Makes the log of a machine the log of the sandbox that has just got it, behind what that has already. */
+	async adopt(machineId: string, id: string): Promise<void> {
+		try {
+			await appendFile(this.path(machineId), await readFile(this.path(id)));
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+		}
+		await rename(this.path(machineId), this.path(id));
 	}
 
 	async delete(id: string): Promise<void> {

@@ -6,6 +6,8 @@ import { writeWhole } from "../whole-file.ts";
 /** What the engine wrote down about a sandbox that it started on this host; gone with a reboot, as the sandbox is. */
 export type SandboxRecord = {
 	readonly id: string;
+	/** Names its processes, mounts, cgroups and driver's files: a new one with each start. */
+	readonly machineId: string;
 	readonly isolation: "gvisor" | "microvm";
 	readonly limits: Limits;
 	readonly rootfsId: string;
@@ -17,7 +19,7 @@ export type SandboxRecord = {
 	pid: number;
 };
 
-/** The records, one directory a sandbox below the run directory, which also holds its mounts and its driver's files. */
+/** The records, one file a sandbox below the run directory. */
 export class Records {
 	readonly #dir: string;
 
@@ -25,12 +27,11 @@ export class Records {
 		this.#dir = join(run, "sandboxes");
 	}
 
-	dir(id: string): string {
-		return join(this.#dir, id);
+	async open(): Promise<void> {
+		await mkdir(this.#dir, { recursive: true, mode: 0o700 });
 	}
 
 	async write(record: SandboxRecord): Promise<void> {
-		await mkdir(this.dir(record.id), { recursive: true, mode: 0o700 });
 		await writeWhole(this.#file(record.id), JSON.stringify(record));
 	}
 
@@ -43,17 +44,21 @@ export class Records {
 		}
 	}
 
-	/** Ids that have a directory, with a record or without. */
-	async list(): Promise<string[]> {
-		await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-		return readdir(this.#dir);
+	async list(): Promise<SandboxRecord[]> {
+		const records: SandboxRecord[] = [];
+		for (const name of await readdir(this.#dir)) {
+			const id = /^(\w+)\.json$/.exec(name)?.[1];
+			const record = id === undefined ? undefined : await this.read(id);
+			if (record) records.push(record);
+		}
+		return records;
 	}
 
 	async delete(id: string): Promise<void> {
-		await rm(this.dir(id), { recursive: true, force: true });
+		await rm(this.#file(id), { force: true });
 	}
 
 	#file(id: string): string {
-		return join(this.dir(id), "record.json");
+		return join(this.#dir, `${id}.json`);
 	}
 }

@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { DormiceError } from "@dormice/protocol";
 import type { Driver, Machine } from "../driver.ts";
 import type { Manifest } from "../generations/generations.ts";
 import type { Host } from "../host.ts";
 import type { Limits } from "../limits.ts";
-import { bestEffort } from "../log.ts";
+import { bestEffort, log } from "../log.ts";
+import { machineOf, mountsOf, newMachineId } from "../machines/machine.ts";
+import type { ReadyMachine } from "../machines/ready.ts";
 import { destroy } from "./destroy.ts";
-import { machineOf, mountsOf } from "./machine.ts";
 import type { SandboxRecord } from "./record.ts";
 
 /** Where the disk of a cold boot comes from. */
@@ -18,21 +19,40 @@ export type BootSource =
 
 /** Starts a sandbox from nothing but a disk. */
 export async function boot(host: Host, id: string, limits: Limits, source: BootSource): Promise<SandboxRecord> {
+	await checkAbsent(host, id);
 	const disk = await bootDisk(host, id, limits, source);
 	const record = { id, limits, rootfsId: disk.rootfsId, guestId: await host.guests.current(), bootId: randomUUID() };
-	return start(host, record, disk, (driver, machine) => driver.boot(machine));
+	return start(host, record, disk, async (driver, machine, mounted) => {
+		await mounted;
+		return driver.boot(machine);
+	});
 }
 
-/** Starts a sandbox from a generation's memory and a copy of its disk. */
+/** Starts a sandbox from a generation's memory and a copy of its disk, in a machine that waits for one if there is any. */
 export async function restore(host: Host, id: string, limits: Limits, generationId: string): Promise<SandboxRecord> {
+	await checkAbsent(host, id);
 	const manifest = await host.generations.read(generationId);
-	checkCompatible(host, manifest);
+	const driver = checkCompatible(host, manifest);
 	const record = { id, limits, rootfsId: manifest.rootfsId, guestId: manifest.guestId, bootId: manifest.bootId };
 	const disk = { keepOnFailure: false, make: () => host.disks.createFrom(id, host.generations.disk(generationId)) };
-	return start(host, record, disk, (driver, machine) => driver.restore(machine, host.generations.memory(generationId)));
+	const memory = host.generations.memory(generationId);
+	const ready = host.ready.take(limits);
+	const { fill } = driver;
+	if (ready && fill) {
+		try {
+			return await start(host, record, disk, (_, machine, mounted) => fill(machine, memory, mounted), ready);
+		} catch (error) {
+			log.warn({ err: error, sandbox: id }, "a machine that was ready could not be filled; starting another");
+		}
+	}
+	return start(host, record, disk, async (_, machine, mounted) => {
+		await mounted;
+		return driver.restore(machine, memory);
+	});
 }
 
 type NewRecord = Pick<SandboxRecord, "id" | "limits" | "rootfsId" | "guestId" | "bootId">;
+type Launch = (driver: Driver, machine: Machine, mounted: Promise<unknown>) => Promise<number>;
 type Disk = { keepOnFailure: boolean; make: () => Promise<void> };
 
 /** Puts the parts together and lets the driver start the machine. What it made is gone again when it throws. */
@@ -40,33 +60,44 @@ async function start(
 	host: Host,
 	base: NewRecord,
 	disk: Disk,
-	launch: (driver: Driver, machine: Machine) => Promise<number>,
+	launch: Launch,
+	ready?: ReadyMachine,
 ): Promise<SandboxRecord> {
-	if (await host.records.read(base.id))
-		throw new DormiceError("already_exists", `Sandbox ${base.id} exists on this host already.`);
 	const driver = chooseDriver(host);
-	const slot = await host.slots.claim();
-	const record: SandboxRecord = { ...base, isolation: driver.isolation, slot: slot.n, phase: "starting", pid: 0 };
+	const machineId = ready?.machineId ?? newMachineId();
+	const slot = ready?.slot ?? (await host.slots.claim()).n;
+	const record: SandboxRecord = { ...base, machineId, isolation: driver.isolation, slot, phase: "starting", pid: 0 };
 	try {
 		// The record first: whatever is made after it is found again by its id.
 		await host.records.write(record);
-		const machine = machineOf(host, record);
+		const machine = machineOf(host, record, record.id);
+		await mkdir(machine.dir, { recursive: true, mode: 0o700 });
 		await Promise.all([
-			host.cgroups.create(record.id, record.limits),
+			ready ? host.logs.adopt(machineId, record.id) : host.cgroups.create(machineId, record.limits),
 			writeFile(machine.bootIdFile, `${record.bootId}\n`),
-			disk.make().then(() => host.disks.mount(record.id, mountsOf(host, record))),
 		]);
-		record.pid = await launch(driver, machine);
+		const at = { ...mountsOf(host, machineId), lower: host.rootfs.path(record.rootfsId) };
+		const mounted = disk.make().then(() => host.disks.mount(record.id, at));
+		try {
+			host.faults.at("machine.launch");
+			record.pid = await launch(driver, machine, mounted);
+		} finally {
+			// What is being made is undone only once it is there.
+			await mounted.catch(() => undefined);
+		}
 		record.phase = "running";
 		await host.records.write(record);
 		return record;
 	} catch (error) {
-		await bestEffort(
-			`undo the start of ${record.id}`,
-			destroy(host, record.id, { keepDisk: disk.keepOnFailure, forget: false }),
-		);
+		const options = { keepDisk: disk.keepOnFailure, forget: false, behind: false };
+		await bestEffort(`undo the start of ${record.id}`, destroy(host, record.id, options));
 		throw error;
 	}
+}
+
+async function checkAbsent(host: Host, id: string): Promise<void> {
+	if (await host.records.read(id))
+		throw new DormiceError("already_exists", `Sandbox ${id} exists on this host already.`);
 }
 
 async function bootDisk(
@@ -104,7 +135,7 @@ function chooseDriver(host: Host): Driver {
 	return driver;
 }
 
-function checkCompatible(host: Host, manifest: Manifest): void {
+function checkCompatible(host: Host, manifest: Manifest): Driver {
 	if (!manifest.memory) {
 		throw new DormiceError(
 			"generation_incompatible",
@@ -118,4 +149,5 @@ function checkCompatible(host: Host, manifest: Manifest): void {
 			`Generation ${manifest.generationId} was made by ${manifest.isolation} ${manifest.engineVersion}; this host has ${driver.isolation} ${driver.version}. Boot it from its disk.`,
 		);
 	}
+	return driver;
 }

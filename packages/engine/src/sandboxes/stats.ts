@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { engine } from "@dormice/protocol";
 import type { Host } from "../host.ts";
-import { mountsOf } from "./machine.ts";
+import { mountsOf } from "../machines/machine.ts";
 import type { SandboxRecord } from "./record.ts";
 
 /** What the sandbox uses now, seen from outside. */
@@ -10,8 +10,8 @@ export async function stats(
 	record: SandboxRecord,
 ): Promise<MessageInitShape<typeof engine.StatsResponseSchema>> {
 	const [usage, disk] = await Promise.all([
-		host.cgroups.usage(record.id),
-		host.disks.usage(mountsOf(host, record).disk),
+		host.cgroups.usage(record.machineId),
+		host.disks.usage(mountsOf(host, record.machineId).disk),
 	]);
 	return {
 		cpuUsageUs: BigInt(usage.cpuUs),

@@ -49,10 +49,10 @@ export function connectEngine(socketPath: string): Engine {
 		thaw: async (sandboxId) => {
 			await call("thaw", client.thaw({ sandboxId }, { timeoutMs: DEADLINE_MS.question }));
 		},
-		destroy: (sandboxId, { keepDisk = false, forget = false } = {}) =>
+		destroy: (sandboxId, { keepDisk = false, forget = false, behind = false } = {}) =>
 			gone(
 				"sandbox_not_found",
-				call("destroy", client.destroy({ sandboxId, keepDisk, forget }, { timeoutMs: DEADLINE_MS.destroy })),
+				call("destroy", client.destroy({ sandboxId, keepDisk, forget, behind }, { timeoutMs: DEADLINE_MS.destroy })),
 			),
 		list: async () => {
 			const { sandboxes } = await call("list", client.list({}, { timeoutMs: DEADLINE_MS.question }));

@@ -65,8 +65,11 @@ export interface Engine {
 	/** Its processes stop where they are, in RAM, until `thaw`. */
 	freeze(id: string): Promise<void>;
 	thaw(id: string): Promise<void>;
-	/** A sandbox that is not there is no error: it is destroyed. `forget` takes its log too, for an id that is done with. */
-	destroy(id: string, options?: { keepDisk?: boolean; forget?: boolean }): Promise<void>;
+	/**
+	 * A sandbox that is not there is no error: it is destroyed. `forget` takes its log too, for an id that is done with;
+	 * `behind` returns once the id is free, before its processes are gone.
+	 */
+	destroy(id: string, options?: { keepDisk?: boolean; forget?: boolean; behind?: boolean }): Promise<void>;
 	list(): Promise<HostSandbox[]>;
 	stats(id: string): Promise<Stats>;
 	listGenerations(): Promise<Generation[]>;

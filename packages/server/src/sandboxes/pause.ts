@@ -70,7 +70,7 @@ async function fallAsleep(host: Host, resident: Resident, { memory, reason }: Pa
 /** The sleeping sandbox is safe in its generation: what still stands on the host is a copy. */
 async function clearAway(host: Host, id: string): Promise<void> {
 	try {
-		await host.engine.destroy(id);
+		await host.engine.destroy(id, { behind: true });
 	} catch (error) {
 		host.log.warn({ err: error, sandbox: id }, "a paused sandbox is still on the host; repair will clear it");
 		host.repairSoon();

@@ -695,6 +695,13 @@ export declare type DestroyRequest = Message<"dormice.engine.DestroyRequest"> & 
    * @generated from field: bool forget = 3;
    */
   forget: boolean;
+
+  /**
+   * Answer once the id is free for another start; processes and mounts are cleared away after that.
+   *
+   * @generated from field: bool behind = 4;
+   */
+  behind: boolean;
 };
 
 /**

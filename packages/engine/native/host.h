@@ -1,0 +1,25 @@
+// What the verbs of the helper share. A verb that fails says why on standard error, in one line, and ends with 1.
+#pragma once
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+
+void fail(const char *what, const char *path);
+int open_or_fail(const char *path, int flags);
+
+// Runs one verb to its end; its first argument is its name.
+int run_verb(int argc, char **argv);
+// Runs the verbs that come on standard input, each in a process of its own, until it closes.
+int serve(void);
+
+// disk.c
+void snapshot(const char *from, const char *to, int read_only);
+void delete_subvolume(const char *path);
+void sync_pool(const char *dir);
+void mount_disk(const char *image, const char *disk, const char *root, const char *lower);
+void unmount(const char *dir);
+
+// machine.c
+void launch(int argc, char **argv);
+void reroot(int argc, char **argv);
+void call(int argc, char **argv);
