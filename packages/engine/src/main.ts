@@ -7,6 +7,7 @@ import { closeHost, openHost } from "./open.ts";
 import { Queue } from "./queue.ts";
 import { engineRoutes } from "./service.ts";
 import { listen } from "./socket.ts";
+import { isQuickThaw, quickThaw } from "./thaw-route.ts";
 
 const TRIM_EVERY_MS = 10_000;
 
@@ -16,7 +17,11 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => st
 const config = loadConfig();
 const host = await openHost(config);
 const queue = new Queue();
-const server = createServer(connectNodeAdapter({ routes: engineRoutes(host, queue) }));
+const verbs = connectNodeAdapter({ routes: engineRoutes(host, queue) });
+const server = createServer((request, response) => {
+	if (isQuickThaw(request)) void quickThaw(host, queue, request, response);
+	else verbs(request, response);
+});
 await listen(server, config.socket, config.serverGid);
 const trimming = setInterval(() => void bestEffort("trim logs", host.logs.trim()), TRIM_EVERY_MS);
 log.info({ socket: config.socket, instance: config.instance }, "the engine is ready");

@@ -7,7 +7,7 @@ import { log } from "./log.ts";
 import type { Queue } from "./queue.ts";
 import { checkpoint, resume } from "./sandboxes/checkpoint.ts";
 import { destroy } from "./sandboxes/destroy.ts";
-import { freeze, thaw } from "./sandboxes/freeze.ts";
+import { freeze, notHere, thaw } from "./sandboxes/freeze.ts";
 import { list, view } from "./sandboxes/list.ts";
 import type { SandboxRecord } from "./sandboxes/record.ts";
 import { boot, restore } from "./sandboxes/start.ts";
@@ -54,7 +54,7 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 			}),
 
 		freeze: ({ sandboxId }) => onLiving(sandboxId, async (record) => freeze(host, record).then(() => ({}))),
-		thaw: ({ sandboxId }) => onLiving(sandboxId, async (record) => thaw(host, record).then(() => ({}))),
+		thaw: ({ sandboxId }) => exclusive(sandboxId, async () => thaw(host, sandboxId).then(() => ({}))),
 
 		checkpoint: (request) =>
 			onLiving(request.sandboxId, async (record) => {
@@ -99,8 +99,7 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 
 	async function living(id: string): Promise<SandboxRecord> {
 		const { record, state } = await view(host, id);
-		if (!record || state === "stopped")
-			throw new DormiceError("sandbox_not_found", `Sandbox ${id} has no processes on this host.`);
+		if (!record || state === "stopped") throw notHere(id);
 		return record;
 	}
 

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { DormiceError, REASONS, type Reason } from "./errors.ts";
 
 /** The response trailer/header that carries our reason beside Connect's coarser code. */
-const REASON_HEADER = "dormice-reason";
+export const REASON_HEADER = "dormice-reason";
 
 /** Ours → the wire's. */
 export function toConnectError(error: unknown): ConnectError {

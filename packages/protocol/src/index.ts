@@ -1,4 +1,4 @@
-export { fromConnectError, toConnectError } from "./connect-errors.ts";
+export { fromConnectError, REASON_HEADER, toConnectError } from "./connect-errors.ts";
 export { DormiceError, REASONS, type Reason } from "./errors.ts";
 export * as engine from "./gen/engine/engine_pb.js";
 export * as filesystem from "./gen/filesystem/filesystem_pb.js";

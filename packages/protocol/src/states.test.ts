@@ -23,8 +23,10 @@ test("every state but the first is reached, and no transitional one is a dead en
 });
 
 test("a sandbox that will answer reads as running, one that is being paused as paused", () => {
-	assert.deepEqual(STATES.map(publicState), [
+	const read = (unasked: boolean) => STATES.map((state) => publicState({ state, unasked }));
+	assert.deepEqual(read(false), [
 		...[undefined, "running", "running", "paused", "paused", "running", "running"],
 		...[undefined, undefined],
 	]);
+	assert.deepEqual(read(true), [undefined, ...Array.from({ length: 6 }, () => "running"), undefined, undefined]);
 });

@@ -25,11 +25,17 @@ export function canMove(from: SandboxState, to: SandboxState): boolean {
 /** States that somebody is working on: each has an owner and a deadline, after which it is repaired. */
 export const TRANSITIONAL = ["creating", "checkpointing", "waking", "killing"] as const;
 
+/** What of a sandbox decides how it reads. `unasked`: it sleeps, or falls asleep, by the platform's own rules. */
+export interface PublicView {
+	state: SandboxState;
+	unasked: boolean;
+}
+
 /**
- * What clients of the API see. Dozing is the platform's own doing and answers requests, so it reads as running;
- * a sandbox in the middle of pausing is listed as paused.
+ * What clients of the API see. What the platform does by itself is invisible: a sandbox that dozes, or that was put to
+ * sleep `unasked`, answers requests and reads as running. One in the middle of pausing is listed as paused.
  */
-export function publicState(state: SandboxState): "running" | "paused" | undefined {
+export function publicState({ state, unasked }: PublicView): "running" | "paused" | undefined {
 	switch (state) {
 		case "running":
 		case "dozing":
@@ -38,7 +44,7 @@ export function publicState(state: SandboxState): "running" | "paused" | undefin
 			return "running";
 		case "checkpointing":
 		case "asleep":
-			return "paused";
+			return unasked ? "running" : "paused";
 		default:
 			return undefined;
 	}

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
+import type { Rest } from "./sandboxes/rest.ts";
 
 /** What a sandbox may use of the host. */
 export interface Limits {
@@ -24,6 +25,8 @@ export interface Config {
 	concurrentStarts: number;
 	/** How many sandboxes of each template are kept ready for the next creates. */
 	spares: number;
+	/** How sandboxes rest that do not say so, of templates that do not either. */
+	rest: Rest;
 	/** The longest timeout a client may ask for. */
 	maxTimeoutSeconds: number;
 	/** What sandboxes of a template get unless the template says otherwise. */
@@ -70,6 +73,11 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Conf
 		engineSocket: text(env, "DORMICE_ENGINE_SOCKET") ?? join(dataDir, "run", "engine.sock"),
 		concurrentStarts: integer(env, "DORMICE_CONCURRENT_STARTS", availableParallelism(), 1, 1024),
 		spares: integer(env, "DORMICE_SPARES", 1, 0, 64),
+		rest: Object.freeze({
+			doze: "idle",
+			dozeAfterMs: integer(env, "DORMICE_DOZE_AFTER_MS", 15_000, 0, 2 ** 31 - 1),
+			sleepAfterMs: integer(env, "DORMICE_SLEEP_AFTER_MS", 600_000, 0, 2 ** 31 - 1),
+		}),
 		maxTimeoutSeconds: integer(env, "DORMICE_MAX_TIMEOUT_HOURS", 24, 1, 24 * 365) * 3600,
 		limits: Object.freeze({
 			cpuCount: integer(env, "DORMICE_SANDBOX_CPUS", 2, 1, 1024),

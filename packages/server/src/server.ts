@@ -8,6 +8,7 @@ import { forgetOld } from "./database/retention.ts";
 import { connectEngine } from "./engine/client.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { ensureKey, Identity } from "./identity/identity.ts";
+import { Idleness } from "./idleness/idleness.ts";
 import { Alarm } from "./lifetime/alarm.ts";
 import { Loop } from "./lifetime/loop.ts";
 import { Queue } from "./lifetime/queue.ts";
@@ -29,7 +30,14 @@ const START_WAIT_MS = 30_000;
 const FINISH_MS = 5_000;
 /** How long the templates are believed to be what the engine needs. */
 const TEMPLATES_KNOWN_MS = 60_000;
-const PERIOD_MS = { timeouts: 1_000, templates: 2_000, repair: 5_000, metrics: 10_000, retention: 3_600_000 } as const;
+const PERIOD_MS = {
+	idleness: 500,
+	timeouts: 1_000,
+	templates: 2_000,
+	repair: 5_000,
+	metrics: 10_000,
+	retention: 3_600_000,
+} as const;
 
 export interface ServerOptions {
 	config: Config;
@@ -75,6 +83,7 @@ export class Server implements AsyncDisposable {
 		const templates = new Templates();
 		const spares = owned.use(new Spares(host, config.spares, () => templates.list()));
 		const sampler = new Sampler(host);
+		const idleness = new Idleness(host);
 		const begin = beginning(host, secrets);
 		let trouble: unknown;
 		owned.defer(() => finishWork(table));
@@ -92,6 +101,7 @@ export class Server implements AsyncDisposable {
 			}),
 		);
 		const preparation = owned.use(new Loop("templates", PERIOD_MS.templates, log, preparing(host, templates, spares)));
+		const idle = owned.use(new Loop("idleness", PERIOD_MS.idleness, log, () => idleness.turn()));
 		const samples = owned.use(new Loop("metrics", PERIOD_MS.metrics, log, () => sampler.sampleAll()));
 		const retention = owned.use(new Loop("retention", PERIOD_MS.retention, log, () => forgetOld(database)));
 
@@ -110,7 +120,7 @@ export class Server implements AsyncDisposable {
 		});
 		owned.use(listener);
 		port = listener.port;
-		for (const loop of [repair, timeouts, samples]) loop.poke();
+		for (const loop of [repair, timeouts, idle, samples]) loop.poke();
 		setTimeout(() => retention.poke(), 60_000).unref();
 		log.info({ host: config.host, port }, "listening");
 		return new Server(port, owned.move());

@@ -5,6 +5,7 @@ import { filesRoutes } from "./files/routes.ts";
 import { filesystemService } from "./filesystem/service.ts";
 import { readJson, sendJson } from "./http/json.ts";
 import { HttpServer, type Route } from "./http/server.ts";
+import { Alive } from "./processes/alive.ts";
 import { Processes } from "./processes/processes.ts";
 import { processService } from "./processes/service.ts";
 import { connectHandler } from "./rpc/handler.ts";
@@ -14,8 +15,9 @@ import { Sandbox } from "./sandbox/sandbox.ts";
 import type { Spawner } from "./spawner/spawner.ts";
 
 /** Serves one sandbox, until disposed. */
-export function serve(config: Config, spawner: Spawner): Promise<HttpServer> {
+export async function serve(config: Config, spawner: Spawner): Promise<HttpServer> {
 	const sandbox = new Sandbox();
+	const alive = await Alive.open(spawner.pid);
 	const processes = new Processes({ sandbox, spawner, path: config.path });
 	const attributes = new Attributes({ xattrs: spawner, directory: config.metadataDirectory });
 	const rpc = connectHandler((router) => {
@@ -23,10 +25,10 @@ export function serve(config: Config, spawner: Spawner): Promise<HttpServer> {
 		const { spawnerPath } = config;
 		router.service(filesystemWire.Filesystem, filesystemService({ sandbox, spawner, attributes, spawnerPath }));
 	});
-	return HttpServer.listen({
+	return await HttpServer.listen({
 		port: config.port,
 		hostAddress: config.hostAddress,
-		routes: routes({ config, spawner, sandbox, processes, attributes }),
+		routes: routes({ config, spawner, sandbox, processes, alive, attributes }),
 		rpc,
 		admits: (token) => sandbox.admits(token),
 	});
@@ -37,11 +39,12 @@ interface Parts {
 	readonly spawner: Spawner;
 	readonly sandbox: Sandbox;
 	readonly processes: Processes;
+	readonly alive: Alive;
 	readonly attributes: Attributes;
 }
 
 /** The plain HTTP side of E2B's wire, and below `/dormice/` our own for the host. */
-function routes({ config, spawner, sandbox, processes, attributes }: Parts): ReadonlyMap<string, Route> {
+function routes({ config, spawner, sandbox, processes, alive, attributes }: Parts): ReadonlyMap<string, Route> {
 	const files = filesRoutes({ sandbox, attributes });
 	const meter = new Meter();
 	const get = ["GET", "HEAD"];
@@ -61,7 +64,7 @@ function routes({ config, spawner, sandbox, processes, attributes }: Parts): Rea
 					const token = request.headers["x-access-token"];
 					const presented = typeof token === "string" ? token : undefined;
 					const { runDirectory } = config;
-					await initSandbox(await readJson(request), { sandbox, spawner, runDirectory, presented });
+					await initSandbox(await readJson(request), { sandbox, spawner, alive, runDirectory, presented });
 					response.writeHead(204).end();
 				},
 			},
@@ -79,15 +82,25 @@ function routes({ config, spawner, sandbox, processes, attributes }: Parts): Rea
 		],
 		[
 			"/dormice/activity",
-			{ open: true, methods: get, handle: (_, response) => sendJson(response, 200, activity(processes)) },
+			{
+				open: true,
+				methods: get,
+				handle: async (_, response) => sendJson(response, 200, await activity(processes, alive)),
+			},
 		],
 	]);
 }
 
-function activity(processes: Processes) {
+/** What goes on in here at a client's wish: the processes it started, and what those started, and who listens to them. */
+async function activity(processes: Processes, alive: Alive) {
 	const running = processes.running();
+	const known = new Map(running.map((process) => [process.pid, process]));
+	const found = await alive.byClients();
 	return {
-		processes: running.map(({ pid, config, tag, startedAt }) => ({ pid, cmd: config.cmd, tag, startedAt })),
+		processes: found.map(({ pid, cmd }) => {
+			const { config, tag, startedAt } = known.get(pid) ?? {};
+			return { pid, cmd: config?.cmd ?? cmd, tag, startedAt };
+		}),
 		subscribers: running.reduce((sum, process) => sum + process.subscribers, 0),
 	};
 }

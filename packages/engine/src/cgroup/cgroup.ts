@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -64,6 +65,25 @@ export class Cgroups {
 		await this.#setFrozen(id, false);
 	}
 
+	/** Thaws without waiting; false when that is not done at once. */
+	thawNow(id: string): boolean {
+		const { file, thawed, state, done } = this.#freezer(id);
+		writeFileSync(file, thawed);
+		return readFileSync(state, "utf8").includes(done.thawed);
+	}
+
+	/** Whether the process is in the sandbox's cgroup. */
+	hasNow(id: string, pid: number): boolean {
+		try {
+			return readFileSync(join(this.#dir("pids", id), "cgroup.procs"), "utf8")
+				.split("\n")
+				.includes(String(pid));
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+			throw error;
+		}
+	}
+
 	async pids(id: string): Promise<number[]> {
 		const dir = this.#dir("pids", id);
 		try {
@@ -118,17 +138,25 @@ export class Cgroups {
 	}
 
 	async #setFrozen(id: string, frozen: boolean): Promise<void> {
-		const v2 = this.hierarchy.version === "v2";
-		const dir = this.#dir("freezer", id);
-		const [file, value, state, done] = v2
-			? (["cgroup.freeze", frozen ? "1" : "0", "cgroup.events", frozen ? "frozen 1" : "frozen 0"] as const)
-			: (["freezer.state", frozen ? "FROZEN" : "THAWED", "freezer.state", frozen ? "FROZEN" : "THAWED"] as const);
-		await writeFile(join(dir, file), value);
+		const { file, state, ...freezer } = this.#freezer(id);
+		const [value, done] = frozen ? [freezer.frozen, freezer.done.frozen] : [freezer.thawed, freezer.done.thawed];
+		await writeFile(file, value);
 		const deadline = Date.now() + 5_000;
-		while (!(await readFile(join(dir, state), "utf8")).includes(done)) {
+		while (!(await readFile(state, "utf8")).includes(done)) {
 			if (Date.now() > deadline) throw new DormiceError("deadline_exceeded", `${id} did not reach ${value} in 5 s.`);
 			await sleep(1);
 		}
+	}
+
+	/** What to write where to freeze and thaw a sandbox, and what the file of its state says when that is done. */
+	#freezer(id: string) {
+		const dir = this.#dir("freezer", id);
+		if (this.hierarchy.version === "v2") {
+			const done = { frozen: "frozen 1", thawed: "frozen 0" };
+			return { file: join(dir, "cgroup.freeze"), frozen: "1", thawed: "0", state: join(dir, "cgroup.events"), done };
+		}
+		const file = join(dir, "freezer.state");
+		return { file, frozen: "FROZEN", thawed: "THAWED", state: file, done: { frozen: "FROZEN", thawed: "THAWED" } };
 	}
 
 	#dir(controller: Controller, id: string): string {

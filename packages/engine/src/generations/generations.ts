@@ -105,8 +105,7 @@ export class Generations {
 			try {
 				manifests.push(await this.readManifest(name));
 			} catch (error) {
-				// One that is gone was deleted meanwhile.
-				if (existsSync(this.dir(name))) log.error({ err: error, generation: name }, "a generation cannot be read");
+				log.error({ err: error, generation: name }, "a generation cannot be read");
 			}
 		}
 		return manifests;

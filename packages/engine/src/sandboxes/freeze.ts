@@ -14,9 +14,20 @@ export async function freeze(host: Host, record: SandboxRecord): Promise<void> {
 	await host.cgroups.freeze(record.machineId);
 }
 
-/** The opposite of freeze. */
-export async function thaw(host: Host, record: SandboxRecord): Promise<void> {
+/**
+ * The opposite of freeze. Somebody's request waits for this: its few files, all in memory, are read and written in one
+ * go, for waiting for each would take longer than all of them. Throws `sandbox_not_found`.
+ */
+export async function thaw(host: Host, id: string): Promise<void> {
+	const record = host.records.readNow(id);
+	const lives =
+		record !== undefined && record.phase !== "starting" && host.cgroups.hasNow(record.machineId, record.pid);
+	if (!lives) throw notHere(id);
 	if (record.phase !== "frozen") return;
-	await host.cgroups.thaw(record.machineId);
-	await host.records.write({ ...record, phase: "running" });
+	if (!host.cgroups.thawNow(record.machineId)) await host.cgroups.thaw(record.machineId);
+	host.records.writeNow({ ...record, phase: "running" });
+}
+
+export function notHere(id: string): DormiceError {
+	return new DormiceError("sandbox_not_found", `Sandbox ${id} has no processes on this host.`);
 }

@@ -1,7 +1,8 @@
+import { readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Limits } from "../limits.ts";
-import { writeWhole } from "../whole-file.ts";
+import { writeWhole, writeWholeNow } from "../whole-file.ts";
 
 /** What the engine wrote down about a sandbox that it started on this host; gone with a reboot, as the sandbox is. */
 export type SandboxRecord = {
@@ -42,6 +43,20 @@ export class Records {
 			if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
 			throw error;
 		}
+	}
+
+	/** As `read` and `write`, without waiting: for a path on which somebody's request waits. */
+	readNow(id: string): SandboxRecord | undefined {
+		try {
+			return JSON.parse(readFileSync(this.#file(id), "utf8")) as SandboxRecord;
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+			throw error;
+		}
+	}
+
+	writeNow(record: SandboxRecord): void {
+		writeWholeNow(this.#file(record.id), JSON.stringify(record));
 	}
 
 	async list(): Promise<SandboxRecord[]> {

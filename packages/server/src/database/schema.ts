@@ -1,6 +1,7 @@
 import type { SandboxState } from "@dormice/protocol";
 import type { ColumnType, Generated, Insertable, JSONColumnType, Selectable, Updateable } from "kysely";
 import type { Network } from "../sandboxes/network.ts";
+import type { DozeMode } from "../sandboxes/rest.ts";
 
 /** Columns that may be empty are `null` here, as SQL has it: rows are the one place where Dormice says null. */
 export interface Schema {
@@ -11,6 +12,7 @@ export interface Schema {
 	snapshots: SnapshotsTable;
 	sandboxes: SandboxesTable;
 	events: EventsTable;
+	transitions: TransitionsTable;
 	metrics: MetricsTable;
 	pools: PoolsTable;
 }
@@ -47,6 +49,10 @@ interface TemplatesTable {
 	memoryMib: number;
 	diskMib: number;
 	pids: number;
+	/** How its sandboxes rest, where they do not say so themselves; null leaves it to the platform. */
+	doze: DozeMode | null;
+	dozeAfterMs: number | null;
+	sleepAfterMs: number | null;
 	spawnCount: Generated<number>;
 	lastSpawnedAt: Date | null;
 	createdAt: Generated<Date>;
@@ -129,7 +135,33 @@ interface SandboxesTable {
 	memoryMib: number;
 	diskMib: number;
 	pids: number;
+	doze: DozeMode;
+	/** 0: never. */
+	dozeAfterMs: number;
+	/** 0: never. */
+	sleepAfterMs: number;
+	/** Asleep, or falling asleep, by the platform's own rules and at nobody's wish: to clients it runs. */
+	unasked: boolean;
+	/** Since when it is in its state. */
+	stateSince: Date;
+	/** How long it has been in each state before this one, in milliseconds. */
+	stateMs: JSONColumnType<StateTimes>;
 	createdAt: Generated<Date>;
+}
+
+export type StateTimes = { [state in SandboxState]?: number };
+
+/** A change of state that took place. */
+interface TransitionsTable {
+	id: Generated<number>;
+	sandboxId: string;
+	at: Date;
+	fromState: SandboxState;
+	toState: SandboxState;
+	/** Who or what caused it: `api`, `timeout`, `request`, `idle`, `memory`, `crash`. */
+	reason: string;
+	/** How long it had been in `fromState`. */
+	lastedMs: number;
 }
 
 interface EventsTable {
@@ -137,7 +169,7 @@ interface EventsTable {
 	sandboxId: string;
 	at: ColumnType<Date, Date, never>;
 	kind: string;
-	/** Who or what caused it: `api`, `timeout`, `request`, `crash`. */
+	/** Who or what caused it: `api`, `timeout`, `request`, `idle`, `memory`, `crash`. */
 	reason: string;
 	durationMs: number | null;
 	detail: JSONColumnType<Record<string, string>>;
@@ -163,3 +195,4 @@ export type GenerationRow = Selectable<GenerationsTable>;
 export type Snapshot = Selectable<SnapshotsTable>;
 export type Metric = Selectable<MetricsTable>;
 export type EventRow = Selectable<EventsTable>;
+export type TransitionRow = Selectable<TransitionsTable>;

@@ -2,6 +2,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { DormiceError, fromConnectError, engine as wire } from "@dormice/protocol";
 import type { BootSource, Engine, Generation, HostReport, HostSandbox, Stats } from "./engine.ts";
+import { quickCalls } from "./quick-call.ts";
 
 /** How long each kind of verb may take before the engine counts as gone. */
 const DEADLINE_MS = { question: 10_000, start: 60_000, checkpoint: 600_000, destroy: 60_000 } as const;
@@ -16,6 +17,7 @@ export function connectEngine(socketPath: string): Engine {
 		nodeOptions: { socketPath },
 	});
 	const client: Client<typeof wire.Engine> = createClient(wire.Engine, transport);
+	const quickCall = quickCalls(socketPath);
 
 	return {
 		probe: async () => report(await call("probe", client.probe({}, { timeoutMs: DEADLINE_MS.question }))),
@@ -46,9 +48,7 @@ export function connectEngine(socketPath: string): Engine {
 		freeze: async (sandboxId) => {
 			await call("freeze", client.freeze({ sandboxId }, { timeoutMs: DEADLINE_MS.question }));
 		},
-		thaw: async (sandboxId) => {
-			await call("thaw", client.thaw({ sandboxId }, { timeoutMs: DEADLINE_MS.question }));
-		},
+		thaw: (sandboxId) => quickCall("Thaw", sandboxId, DEADLINE_MS.question),
 		destroy: (sandboxId, { keepDisk = false, forget = false, behind = false } = {}) =>
 			gone(
 				"sandbox_not_found",

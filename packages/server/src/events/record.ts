@@ -20,7 +20,7 @@ export type EventKind =
 export interface NewEvent {
 	kind: EventKind;
 	/** Who or what caused it. */
-	reason: "api" | "timeout" | "request" | "crash";
+	reason: "api" | "timeout" | "request" | "idle" | "memory" | "crash";
 	durationMs?: number;
 	detail?: Record<string, string>;
 }

@@ -51,8 +51,10 @@ export async function admit(
 	}
 }
 
-function isUp({ record, link, work }: Resident): boolean {
-	return link !== undefined && !link.closed && record.state === "running" && work?.kind !== "pause";
+function isUp({ record, link, work, dozing }: Resident): boolean {
+	if (link === undefined || link.closed || dozing || work?.kind === "pause") return false;
+	// Of one that has just been thawed, the row may still say that it dozes.
+	return record.state === "running" || record.state === "dozing";
 }
 
 function lease(host: Host, resident: Resident, port: number): Admission {
@@ -63,6 +65,8 @@ function lease(host: Host, resident: Resident, port: number): Admission {
 		return { refusal: refusals.transitioning(id) };
 	}
 	if (link.busy >= MAX_CONNECTIONS) return { refusal: refusals.tooManyConnections(id, MAX_CONNECTIONS) };
+	// Before anything is sent: from here on it is in use, and is not put to rest.
+	link.touch();
 	const mask = port === GUEST.supervisorPort ? undefined : record.network.maskRequestHost;
 	return { lease: { sandboxId: id, port, link, maskedHost: mask?.replaceAll(PORT_PLACEHOLDER, String(port)) } };
 }

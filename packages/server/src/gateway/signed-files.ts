@@ -14,7 +14,7 @@ export function findSigned(residents: Iterable<Resident>, method: string, url: s
 	const before = `${query.get("path") ?? ""}:${operation}:${query.get("username") ?? ""}:`;
 	const after = expiration === null ? "" : `:${expiration}`;
 	for (const { id, record } of residents) {
-		if (record.accessToken === null || publicState(record.state) === undefined) continue;
+		if (record.accessToken === null || publicState(record) === undefined) continue;
 		const hash = createHash("sha256").update(`${before}${record.accessToken}${after}`).digest("base64");
 		const expected = Buffer.from(`v1_${hash.replace(/=+$/, "")}`);
 		if (expected.length === given.length && timingSafeEqual(expected, given)) return id;

@@ -31,6 +31,7 @@ export class Link implements Disposable {
 	readonly #sockets = new Set<Socket>();
 	readonly #onClose = new Set<() => void>();
 	#closed = false;
+	#turnedAtMs = performance.now();
 
 	constructor({ address, httpsPorts = [], fresh }: LinkOptions) {
 		this.address = address;
@@ -48,12 +49,25 @@ export class Link implements Disposable {
 		return this.#onClose.size;
 	}
 
+	/** `performance.now()` since when it has been busy, or quiet. */
+	get turnedAtMs(): number {
+		return this.#turnedAtMs;
+	}
+
+	/** Somebody is about to use it: its quiet begins anew. */
+	touch(): void {
+		if (this.busy === 0) this.#turnedAtMs = performance.now();
+	}
+
 	/** Calls `end` at once when the link closes. Returns the way to take that back. */
 	hold(end: () => void): () => void {
 		if (this.#closed) throw closedError();
 		const own = () => end();
+		this.touch();
 		this.#onClose.add(own);
-		return () => this.#onClose.delete(own);
+		return () => {
+			if (this.#onClose.delete(own)) this.touch();
+		};
 	}
 
 	/** A connection to a port of the sandbox. Throws `guest_unhealthy` when nobody answers there. */

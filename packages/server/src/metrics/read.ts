@@ -31,7 +31,8 @@ export async function readMetrics(
 	const now = Date.now();
 	const wantsNow = end === undefined || end.getTime() >= now - 1000;
 	const newest = rows.at(-1)?.at.getTime() ?? 0;
-	if (wantsNow && now - newest > FRESH_MS && resident.record.state === "running" && resident.work === undefined) {
+	const isUp = resident.link !== undefined && resident.work === undefined;
+	if (wantsNow && now - newest > FRESH_MS && isUp) {
 		const fresh = await bestEffort(host.log, `sampling ${resident.id}`, sampler.sample(resident));
 		if (fresh !== undefined) rows.push(fresh);
 	}

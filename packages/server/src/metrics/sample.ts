@@ -35,7 +35,8 @@ export class Sampler {
 	/** One turn of the loop: a sample of every sandbox that runs. */
 	async sampleAll(): Promise<void> {
 		const awake = [...this.#host.table.values()].filter(
-			({ record, link, work }) => record.state === "running" && link !== undefined && work === undefined,
+			({ record, link, work, dozing }) =>
+				record.state === "running" && link !== undefined && work === undefined && !dozing,
 		);
 		await eachOf(awake, WIDTH, async (resident) => {
 			await bestEffort(this.#host.log, `sampling ${resident.id}`, this.sample(resident));
@@ -46,6 +47,7 @@ export class Sampler {
 	async sample(resident: Resident): Promise<Metric> {
 		const { engine, database } = this.#host;
 		const [stats, inside] = await Promise.all([engine.stats(resident.id), this.#inside(resident)]);
+		resident.memoryBytes = stats.memoryBytes;
 		const metric = toMetric(resident, stats, inside, this.#share(resident, stats) ?? inside.cpu_used_pct ?? 0);
 		await database
 			.insertInto("metrics")
@@ -55,8 +57,9 @@ export class Sampler {
 		return metric;
 	}
 
-	async #inside({ id, link, record }: Resident): Promise<Inside> {
-		if (link === undefined) return {};
+	async #inside({ id, link, record, dozing }: Resident): Promise<Inside> {
+		// A dozing one is not woken to be asked.
+		if (link === undefined || dozing) return {};
 		const { accessToken } = record;
 		const ask = callSupervisor(link, { method: "GET", path: "/metrics", accessToken, timeoutMs: ASK_TIMEOUT_MS });
 		const answer = await bestEffort(this.#host.log, `asking ${id} for its metrics`, ask);

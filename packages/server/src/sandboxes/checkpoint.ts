@@ -5,8 +5,10 @@ import type { Generation } from "../engine/engine.ts";
 import { record as recordEvent } from "../events/record.ts";
 import { Link } from "../guest/link.ts";
 import { bestEffort } from "../log.ts";
+import { goOn } from "./doze.ts";
 import { collect, findGeneration, generationRow } from "./generations.ts";
 import type { Host } from "./host.ts";
+import { settle } from "./move.ts";
 import { changing, type Resident } from "./resident.ts";
 import type { GenerationReason } from "./retention.ts";
 
@@ -34,9 +36,12 @@ export async function checkpoint(host: Host, resident: Resident, options: Checkp
 			case "asleep":
 				if (record.generationId === null) throw changing(resident.id);
 				return await findGeneration(host, resident, record.generationId);
-			case "running": {
+			case "running":
+			case "dozing": {
 				let id = "";
 				await resident.begin("checkpoint", async () => {
+					if (resident.dozing) await goOn(host, resident);
+					await settle(host, resident, "api");
 					id = await store(host, resident, options);
 				});
 				void bestEffort(host.log, `retiring generations of ${resident.id}`, collect(host, resident.id));
@@ -106,23 +111,25 @@ async function commit(
 	{ reason, label }: CheckpointOptions,
 	durationMs: number,
 ): Promise<void> {
-	const { id, epoch, accessToken } = resident.record;
-	try {
-		await host.database.transaction().execute(async (queries) => {
-			const row = generationRow(generation, { sandboxId: id, accessToken, label });
-			await queries.insertInto("generations").values(row).execute();
-			const { numUpdatedRows } = await queries
-				.updateTable("sandboxes")
-				.set({ generationId: generation.id, generationMemory: true })
-				.where("id", "=", id)
-				.where("epoch", "=", epoch)
-				.executeTakeFirst();
-			if (numUpdatedRows !== 1n) throw changing(id);
-			const detail = { generation: generation.id, for: reason, ...(label === undefined ? {} : { label }) };
-			await recordEvent(queries, id, { kind: "checkpointed", reason: "api", durationMs, detail });
-		});
-	} catch (error) {
-		throw error instanceof DormiceError ? error : fromDatabaseError(error, `recording a stored state of ${id}`);
-	}
-	resident.record = { ...resident.record, generationId: generation.id, generationMemory: true };
+	await resident.inTurn(async () => {
+		const { id, epoch, accessToken } = resident.record;
+		try {
+			await host.database.transaction().execute(async (queries) => {
+				const row = generationRow(generation, { sandboxId: id, accessToken, label });
+				await queries.insertInto("generations").values(row).execute();
+				const { numUpdatedRows } = await queries
+					.updateTable("sandboxes")
+					.set({ generationId: generation.id, generationMemory: true })
+					.where("id", "=", id)
+					.where("epoch", "=", epoch)
+					.executeTakeFirst();
+				if (numUpdatedRows !== 1n) throw changing(id);
+				const detail = { generation: generation.id, for: reason, ...(label === undefined ? {} : { label }) };
+				await recordEvent(queries, id, { kind: "checkpointed", reason: "api", durationMs, detail });
+			});
+		} catch (error) {
+			throw error instanceof DormiceError ? error : fromDatabaseError(error, `recording a stored state of ${id}`);
+		}
+		resident.record = { ...resident.record, generationId: generation.id, generationMemory: true };
+	});
 }

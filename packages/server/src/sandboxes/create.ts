@@ -10,6 +10,7 @@ import type { Host } from "./host.ts";
 import { move, TRANSITION_MS } from "./move.ts";
 import type { Network } from "./network.ts";
 import { Resident } from "./resident.ts";
+import { type Rest, restOf } from "./rest.ts";
 import { limitsOf, type Origin, start } from "./start.ts";
 
 /** What a new sandbox begins as: a template's stored state, or one of another sandbox. */
@@ -36,6 +37,7 @@ export interface CreateRequest {
 	network: Network;
 	metadata: Record<string, string>;
 	envVars: Record<string, string>;
+	rest: Partial<Rest>;
 }
 
 /** A template as a source. Throws `not_set_up` while it was never booted. */
@@ -53,12 +55,14 @@ export function fromTemplate(template: Template): Source {
 /** Makes a sandbox from a stored state. When this returns, its supervisor answers. */
 export async function createSandbox(host: Host, request: CreateRequest): Promise<Resident> {
 	const { template, generationId, memory, former } = request.source;
+	const { metadata, rest: asked } = request;
+	const rest = restOf({ asked, metadata, template, platform: host.config.rest });
 	const beganAtMs = performance.now();
 	const spare = former === undefined ? host.spares.take(generationId) : undefined;
 	// A spare only has to be thawed: that takes no place among the starts.
 	const place = spare === undefined ? host.starts : { run: <T>(work: () => Promise<T>) => work() };
 	return await place.run(async () => {
-		const resident = await insert(host, request, spare?.id ?? newId("sandbox"));
+		const resident = await insert(host, { ...request, rest }, spare?.id ?? newId("sandbox"));
 		await resident.begin("create", async () => {
 			try {
 				const origin: Origin = memory
@@ -99,7 +103,7 @@ export async function discard(host: Host, resident: Resident): Promise<void> {
 	}
 }
 
-async function insert(host: Host, request: CreateRequest, id: string): Promise<Resident> {
+async function insert(host: Host, request: CreateRequest & { rest: Rest }, id: string): Promise<Resident> {
 	const { network } = request;
 	const { template, limits, generationId, memory, former } = request.source;
 	const now = new Date();
@@ -130,6 +134,10 @@ async function insert(host: Host, request: CreateRequest, id: string): Promise<R
 		metadata: JSON.stringify(request.metadata),
 		envVars: JSON.stringify(request.envVars),
 		...limits,
+		...request.rest,
+		unasked: false,
+		stateSince: now,
+		stateMs: "{}",
 	};
 	// Between the row and its place in the table, the repair loop must not take it for somebody else's.
 	host.unfinished.add(row.id);

@@ -35,6 +35,7 @@ export async function fork(
 	try {
 		const { record } = resident;
 		const { teamId, autoPause, autoPauseMemory, autoResume, network, metadata, envVars } = record;
+		const { doze, dozeAfterMs, sleepAfterMs } = record;
 		const request = {
 			teamId,
 			source: forkSource(templates, record.templateId, generation, limitsOf(record)),
@@ -47,6 +48,7 @@ export async function fork(
 			network,
 			metadata,
 			envVars,
+			rest: { doze, dozeAfterMs, sleepAfterMs },
 		};
 		return await Promise.allSettled(Array.from({ length: count }, () => createSandbox(host, request)));
 	} finally {

@@ -25,7 +25,7 @@ export async function kill(host: Host, resident: Resident, reason: "api" | "time
 }
 
 async function end(host: Host, resident: Resident, reason: "api" | "timeout"): Promise<void> {
-	if (resident.record.state !== "killing") await move(host, resident, { to: "killing" });
+	if (resident.record.state !== "killing") await move(host, resident, { to: "killing", reason });
 	await finishKill(host, resident, reason);
 }
 
@@ -41,7 +41,10 @@ export async function finishKill(host: Host, resident: Resident, reason: "api" |
 			await queries.deleteFrom("sandboxes").where("id", "=", resident.id).execute();
 			await queries.deleteFrom("metrics").where("sandboxId", "=", resident.id).execute();
 			const durationMs = performance.now() - beganAtMs;
-			await recordEvent(queries, resident.id, { kind: "killed", reason, durationMs });
+			const detail = Object.fromEntries(
+				Object.entries(resident.record.stateMs).map(([state, ms]) => [`${state}Ms`, `${ms}`]),
+			);
+			await recordEvent(queries, resident.id, { kind: "killed", reason, durationMs, detail });
 		});
 	} catch (error) {
 		throw fromDatabaseError(error, `ending sandbox ${resident.id}`);

@@ -51,11 +51,21 @@ export async function countSandboxes(host: Host, filter: ListFilter): Promise<nu
 }
 
 function filtered(host: Host, { teamId, states, metadata, startedAfter, templateId }: ListFilter) {
-	const shown = ALL_STATES.filter((state) => {
-		const name = publicState(state);
-		return name !== undefined && states.includes(name);
-	});
-	let query = host.database.selectFrom("sandboxes").where("teamId", "=", teamId).where("state", "in", shown);
+	const shown = (unasked: boolean) =>
+		ALL_STATES.filter((state) => {
+			const name = publicState({ state, unasked });
+			return name !== undefined && states.includes(name);
+		});
+	let query = host.database
+		.selectFrom("sandboxes")
+		.where("teamId", "=", teamId)
+		.where((where) =>
+			where.or(
+				[false, true].map((unasked) =>
+					where.and([where("unasked", "=", unasked), where("state", "=", where.fn.any(where.val(shown(unasked))))]),
+				),
+			),
+		);
 	if (Object.keys(metadata).length > 0) {
 		query = query.where(sql<boolean>`metadata @> ${JSON.stringify(metadata)}::jsonb`);
 	}

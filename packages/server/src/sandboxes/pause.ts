@@ -2,10 +2,11 @@ import { DormiceError, newId } from "@dormice/protocol";
 import { Link } from "../guest/link.ts";
 import { callSupervisor } from "../guest/supervisor.ts";
 import { bestEffort } from "../log.ts";
+import { goOn } from "./doze.ts";
 import { collect, generationRow } from "./generations.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
-import { changing, type Resident } from "./resident.ts";
+import { changing, isOwnDoing, type Resident } from "./resident.ts";
 
 export interface PauseOptions {
 	/** False stores the disk only: the sandbox boots cold when it is woken. */
@@ -15,22 +16,28 @@ export interface PauseOptions {
 
 const SYNC_WITHIN_MS = 60_000;
 
+/** How many pieces of the platform's own work a caller waits for. */
+const MAX_TURNS = 4;
+
 /**
  * Puts a sandbox to sleep. When this returns, its memory, processes and disk are durable as one generation and nothing
  * of it is left on the host. On failure it runs on, and the generation it had before is whole.
  */
-export function pause(host: Host, resident: Resident, options: PauseOptions): Promise<void> {
+export async function pause(host: Host, resident: Resident, options: PauseOptions): Promise<void> {
+	for (let turn = 0; turn < MAX_TURNS && resident.work !== undefined && isOwnDoing(resident.work.kind); turn++) {
+		await resident.work.done;
+	}
 	const { id, record, work } = resident;
 	if (record.state === "asleep" && work === undefined) {
 		throw new DormiceError("state_conflict", `Error pausing sandbox - sandbox '${id}' is already paused`);
 	}
-	if (record.state !== "running" || work !== undefined) {
+	if ((record.state !== "running" && record.state !== "dozing") || work !== undefined) {
 		throw new DormiceError(
 			"state_conflict",
 			`Error pausing sandbox - sandbox '${id}' cannot be paused while in '${record.state}' state`,
 		);
 	}
-	return resident.begin("pause", () => fallAsleep(host, resident, options));
+	return await resident.begin("pause", () => fallAsleep(host, resident, options));
 }
 
 async function fallAsleep(host: Host, resident: Resident, { memory, reason }: PauseOptions): Promise<void> {
@@ -40,7 +47,8 @@ async function fallAsleep(host: Host, resident: Resident, { memory, reason }: Pa
 	const generationId = newId("generation");
 	host.unfinished.add(generationId);
 	try {
-		await move(host, resident, { to: "checkpointing" });
+		if (resident.dozing) await goOn(host, resident);
+		await move(host, resident, { to: "checkpointing", reason });
 		resident.detach();
 		try {
 			if (!memory && address !== undefined) await sync(resident, address);

@@ -7,13 +7,16 @@ import { discard } from "./create.ts";
 import { sweepGenerations } from "./generations.ts";
 import type { Host } from "./host.ts";
 import { finishKill } from "./kill.ts";
-import { move } from "./move.ts";
+import { move, settle } from "./move.ts";
 import { recover } from "./recover.ts";
 import { type Repair, repairOf } from "./repair.ts";
 import { Resident } from "./resident.ts";
 
 /** How many sandboxes are repaired at once; starts among them wait for their place as everywhere. */
 const WIDTH = 8;
+
+/** The residents nobody worked on when a turn began, and their versions. */
+type Before = Map<string, string>;
 
 /**
  * One turn of the repair loop: compares the rows with what the engine has, and moves each pair one step together.
@@ -22,9 +25,9 @@ const WIDTH = 8;
  */
 export async function reconcile(host: Host): Promise<void> {
 	// Taken before the engine is asked: who changes after this is newer than its answer, and is left to the next turn.
-	const before = new Map<string, number>();
+	const before: Before = new Map();
 	for (const resident of host.table.values()) {
-		if (resident.work === undefined) before.set(resident.id, resident.record.epoch);
+		if (resident.work === undefined) before.set(resident.id, resident.version);
 	}
 	const strangers = new Set(host.unfinished);
 	const found = new Map((await host.engine.list()).map((sandbox) => [sandbox.id, sandbox]));
@@ -59,7 +62,7 @@ function staleSleepers(host: Host): string[] {
 }
 
 /** The resident of a row nobody works on, brought up to the row; undefined when it has changed since we looked. */
-function claim(host: Host, row: Sandbox, before: Map<string, number>): Resident | undefined {
+function claim(host: Host, row: Sandbox, before: Before): Resident | undefined {
 	const resident = host.table.get(row.id);
 	if (resident === undefined) {
 		if (host.unfinished.has(row.id)) return undefined;
@@ -69,8 +72,8 @@ function claim(host: Host, row: Sandbox, before: Map<string, number>): Resident 
 		host.table.add(met);
 		return met;
 	}
-	const epoch = before.get(row.id);
-	if (resident.work !== undefined || epoch !== resident.record.epoch || row.epoch < epoch) return undefined;
+	if (resident.work !== undefined || before.get(row.id) !== resident.version) return undefined;
+	if (row.epoch < resident.record.epoch) return undefined;
 	resident.record = row;
 	return resident;
 }
@@ -94,9 +97,10 @@ async function repair(host: Host, resident: Resident, found: HostSandbox | undef
 	if (todo === "fail" || todo === "fail_keeping_disk") host.repairSoon();
 }
 
-function isAdopted(resident: Resident, found: HostSandbox | undefined): boolean {
-	const { link, record } = resident;
-	return record.state === "running" && link !== undefined && !link.closed && link.address === found?.address;
+function isAdopted({ link, record, dozing }: Resident, found: HostSandbox | undefined): boolean {
+	if (record.state !== "running" && record.state !== "dozing") return false;
+	const isConnected = link !== undefined && !link.closed && link.address === found?.address;
+	return isConnected && dozing === (found.state === "frozen");
 }
 
 async function carryOut(
@@ -114,7 +118,7 @@ async function carryOut(
 			return await adopt(host, resident, found);
 		case "thaw":
 			await host.engine.thaw(id);
-			return await adopt(host, resident, found);
+			return await adopt(host, resident, found, false);
 		case "fail":
 			resident.detach();
 			return await move(host, resident, { to: "failed", event: { kind: "crashed", reason: "crash" } });
@@ -135,22 +139,32 @@ async function carryOut(
 	}
 }
 
-async function adopt(host: Host, resident: Resident, found: HostSandbox | undefined): Promise<void> {
+async function adopt(
+	host: Host,
+	resident: Resident,
+	found: HostSandbox | undefined,
+	isFrozen = found?.state === "frozen",
+): Promise<void> {
 	if (found === undefined) return;
-	const { state, network } = resident.record;
-	resident.attach(new Link({ address: found.address, httpsPorts: network.httpsPorts, fresh: false }));
-	if (state !== "running") await move(host, resident, { to: "running" });
-	host.expireAt(resident.record.endAt);
+	const { record, link } = resident;
+	// What is open to it stays open, if only whether it dozes was not known.
+	if (link === undefined || link.closed || link.address !== found.address) {
+		resident.attach(new Link({ address: found.address, httpsPorts: record.network.httpsPorts, fresh: false }));
+	}
+	resident.turn(isFrozen);
+	if (record.state === "checkpointing") await move(host, resident, { to: "running", set: { unasked: false } });
+	else await settle(host, resident, "crash");
+	host.expireAt(record.endAt);
 }
 
 /** Drops residents whose row is gone: a deletion that was committed and whose answer was lost. */
-function forgetDeleted(host: Host, before: Map<string, number>, rows: readonly Sandbox[]): void {
+function forgetDeleted(host: Host, before: Before, rows: readonly Sandbox[]): void {
 	const present = new Set(rows.map(({ id }) => id));
-	for (const [id, epoch] of before) {
+	for (const [id, version] of before) {
 		const resident = host.table.get(id);
 		if (resident === undefined || resident.work !== undefined || present.has(id)) continue;
 		// Sleepers were not asked for, so that they are missing says nothing.
-		if (resident.record.state !== "asleep" && resident.record.epoch === epoch) host.table.remove(id);
+		if (resident.record.state !== "asleep" && resident.version === version) host.table.remove(id);
 	}
 }
 

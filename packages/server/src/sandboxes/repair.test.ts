@@ -10,8 +10,8 @@ const FOUND: Found[] = ["running", "paused", "frozen", "stopped", "absent"];
 
 /** What is done for each state of the row, by what the engine has, in the order of `FOUND`. */
 const ROWS: [SandboxState, Repair[]][] = [
-	["running", ["adopt", "resume", "thaw", "fail", "fail"]],
-	["dozing", ["adopt", "resume", "thaw", "fail", "fail"]],
+	["running", ["adopt", "resume", "adopt", "fail", "fail"]],
+	["dozing", ["adopt", "resume", "adopt", "fail", "fail"]],
 	["checkpointing", ["adopt", "resume", "thaw", "fail", "fail"]],
 	["creating", ["discard", "discard", "discard", "discard", "discard"]],
 	["waking", ["sleep", "sleep", "sleep", "sleep", "sleep"]],

@@ -4,7 +4,7 @@ import type { HostSandbox } from "../engine/engine.ts";
 /** What brings a row and what the engine has of it together again. */
 export type Repair =
 	| "none"
-	/** It runs: connect to it, and call the row running. */
+	/** It runs, or dozes: connect to it, and call the row so. */
 	| "adopt"
 	/** It stands still after a checkpoint that was not committed: let it go on, then adopt it. */
 	| "resume"
@@ -31,6 +31,8 @@ export function repairOf(
 	switch (row.state) {
 		case "running":
 		case "dozing":
+			// Frozen, it dozes: a request thaws it.
+			return found?.state === "frozen" ? "adopt" : wakeful(found);
 		case "checkpointing":
 			return wakeful(found);
 		case "creating":

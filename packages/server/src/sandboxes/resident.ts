@@ -2,7 +2,23 @@ import { DormiceError } from "@dormice/protocol";
 import type { Sandbox } from "../database/schema.ts";
 import type { Link } from "../guest/link.ts";
 
-export type WorkKind = "create" | "pause" | "wake" | "checkpoint" | "rollback" | "kill" | "repair";
+/** `doze`, `thaw` and `fall` are the platform's own doing: whoever asks for something waits for them. */
+export type WorkKind =
+	| "create"
+	| "pause"
+	| "wake"
+	| "checkpoint"
+	| "rollback"
+	| "kill"
+	| "repair"
+	| "doze"
+	| "thaw"
+	| "fall";
+
+/** Whether this is the platform's own doing, of which clients see nothing. */
+export function isOwnDoing(kind: WorkKind): boolean {
+	return kind === "doze" || kind === "thaw" || kind === "fall";
+}
 
 interface Work {
 	kind: WorkKind;
@@ -17,6 +33,15 @@ export class Resident {
 	record: Sandbox;
 	/** Open while its processes run. */
 	link: Link | undefined;
+	/**
+	 * Frozen in RAM by the engine, or about to be: from the moment this is set, whoever needs the sandbox thaws it first.
+	 * A fact of the engine's and of memory; the row follows it (`settle`).
+	 */
+	dozing = false;
+	/** When `dozing` last changed. */
+	turnedAt = new Date();
+	/** Memory of the host that it took when that was last looked at. */
+	memoryBytes = 0;
 	/** `Date.now()` before which it is not recovered again. */
 	recoverNotBeforeMs = 0;
 	/** `Date.now()` before which its timeout is not acted on again. */
@@ -24,6 +49,8 @@ export class Resident {
 	/** Recovered that often without success. */
 	#failures = 0;
 	#work: Work | undefined;
+	#works = 0;
+	#writes: Promise<unknown> = Promise.resolve();
 
 	constructor(record: Sandbox) {
 		this.record = record;
@@ -37,12 +64,32 @@ export class Resident {
 		return this.#work;
 	}
 
+	/** Differs from what it was before any work was begun or the row was moved. */
+	get version(): string {
+		return `${this.record.epoch}.${this.#works}`;
+	}
+
+	/** Writes to the row take turns, so that none of this process makes another lose the comparison of epochs. */
+	inTurn<T>(write: () => Promise<T>): Promise<T> {
+		const result = this.#writes.then(write);
+		this.#writes = result.catch(() => undefined);
+		return result;
+	}
+
+	/** Notes whether it stands still in RAM. */
+	turn(dozing: boolean): void {
+		if (this.dozing === dozing) return;
+		this.dozing = dozing;
+		this.turnedAt = new Date();
+	}
+
 	/**
 	 * Starts a piece of work on the sandbox; there is one at a time. It belongs to nobody's request: callers may stop
 	 * waiting, the work goes on to its end. Throws `state_conflict` when another one is under way.
 	 */
 	begin(kind: WorkKind, run: () => Promise<void>): Promise<void> {
 		if (this.#work !== undefined) throw changing(this.id);
+		this.#works++;
 		const result = (async () => {
 			// Not in this tick, so that `work` is set before the work can look at it.
 			await Promise.resolve();
@@ -63,10 +110,11 @@ export class Resident {
 		this.link = link;
 	}
 
-	/** Ends everything that is open to it. */
+	/** Ends everything that is open to it. What is not connected does not doze either. */
 	detach(): void {
 		this.link?.[Symbol.dispose]();
 		this.link = undefined;
+		this.turn(false);
 	}
 
 	/** A recovery failed: each further one waits twice as long, a minute at most. */

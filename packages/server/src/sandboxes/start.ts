@@ -95,8 +95,13 @@ async function cleanUp(host: Host, id: string, origin: Origin): Promise<void> {
 	}
 }
 
-function introduction(sandbox: Sandbox, origin: Origin) {
-	const formerToken = origin.from === "memory" ? origin.formerToken : undefined;
+/** Tells a supervisor that knows who it is what time it is. */
+export async function tellTime(link: Link, sandbox: Sandbox): Promise<void> {
+	await untilAnswered(link, introduction(sandbox), HEALTHY_WITHIN_MS.memory);
+}
+
+function introduction(sandbox: Sandbox, origin?: Origin) {
+	const formerToken = origin?.from === "memory" ? origin.formerToken : undefined;
 	return {
 		method: "POST",
 		path: "/init",

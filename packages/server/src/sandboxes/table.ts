@@ -34,7 +34,7 @@ export class Table {
 		// Older clients send `<id>-<client id>`.
 		const resident = this.get(id.split("-", 1)[0] ?? id);
 		if (resident === undefined || resident.record.teamId !== teamId) throw notFound(id);
-		if (publicState(resident.record.state) === undefined) throw notFound(id);
+		if (publicState(resident.record) === undefined) throw notFound(id);
 		return resident;
 	}
 

@@ -1,8 +1,8 @@
 import { DormiceError } from "@dormice/protocol";
-import { fromDatabaseError } from "../database/database.ts";
 import { eachOf } from "../lifetime/wait.ts";
 import type { Host } from "./host.ts";
 import { kill } from "./kill.ts";
+import { amend } from "./move.ts";
 import { pause } from "./pause.ts";
 import { changing, type Resident } from "./resident.ts";
 
@@ -18,26 +18,13 @@ export async function setEnd(
 	endAt: Date,
 	{ extendOnly }: { extendOnly: boolean },
 ): Promise<void> {
-	const { id, state, epoch } = resident.record;
-	if (state === "asleep") {
+	const { id, state, unasked } = resident.record;
+	if (state === "asleep" && !unasked) {
 		throw new DormiceError("sandbox_not_found", `Sandbox "${id}" is paused: connect to it before setting its timeout`);
 	}
-	if (state !== "running" && state !== "dozing") throw changing(id);
+	if (state !== "running" && state !== "dozing" && !unasked) throw changing(id);
 	if (extendOnly && resident.record.endAt >= endAt) return;
-	try {
-		// The epoch stays: when it ends is no change of state.
-		const changed = await host.database
-			.updateTable("sandboxes")
-			.set({ endAt })
-			.where("id", "=", id)
-			.where("epoch", "=", epoch)
-			.returningAll()
-			.executeTakeFirst();
-		if (changed === undefined) throw changing(id);
-		if (resident.record.epoch === epoch) resident.record = changed;
-	} catch (error) {
-		throw fromDatabaseError(error, "setting a timeout");
-	}
+	await amend(host, resident, { endAt }, "setting a timeout");
 	host.expireAt(endAt);
 }
 

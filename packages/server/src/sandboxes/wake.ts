@@ -1,6 +1,7 @@
 import { DormiceError } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
 import { untilAborted } from "../lifetime/wait.ts";
+import { thaw } from "./doze.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
 import { recover } from "./recover.ts";
@@ -32,6 +33,10 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 			await untilAborted(work.result, options.signal);
 			return true;
 		}
+		if (work?.kind === "thaw") {
+			await untilAborted(work.result, options.signal);
+			return false;
+		}
 		if (work !== undefined) {
 			await untilAborted(work.done, options.signal);
 			continue;
@@ -39,6 +44,7 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 		switch (resident.record.state) {
 			case "running":
 			case "dozing":
+				if (resident.dozing) await untilAborted(thaw(host, resident, options.reason), options.signal);
 				return false;
 			case "asleep":
 				await untilAborted(
@@ -72,7 +78,7 @@ async function wakeUp(host: Host, resident: Resident, options: WakeOptions): Pro
 	const origin: Origin = hasMemory
 		? { from: "memory", generationId, introduced: true }
 		: { from: "disk", generationId };
-	await move(host, resident, { to: "waking" });
+	await move(host, resident, { to: "waking", reason: options.reason });
 	try {
 		const { link, isolation } = await start(host, resident.record, origin);
 		resident.attach(link);

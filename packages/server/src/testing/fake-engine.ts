@@ -125,6 +125,7 @@ export class FakeEngine implements AsyncDisposable {
 			checkpoint: ({ sandboxId, generationId, memory, reason }) =>
 				this.#verb("checkpoint", async () => {
 					const sandbox = this.#get(sandboxId);
+					if (sandbox.state !== "running") throw new DormiceError("state_conflict", `it is ${sandbox.state}`);
 					// A reset that the server has sent reaches the guest's side of this process a moment later.
 					for (let tries = 0; tries < 100 && ((await sandbox.guest?.connections()) ?? 0) > 0; tries++) await sleep(2);
 					this.openAtCheckpoint = Math.max(this.openAtCheckpoint, (await sandbox.guest?.connections()) ?? 0);
@@ -147,12 +148,16 @@ export class FakeEngine implements AsyncDisposable {
 				}),
 			freeze: ({ sandboxId }) =>
 				this.#verb("freeze", async () => {
-					this.#get(sandboxId).state = "frozen";
+					const sandbox = this.#living(sandboxId);
+					sandbox.state = "frozen";
+					sandbox.guest?.freeze();
 					return {};
 				}),
 			thaw: ({ sandboxId }) =>
 				this.#verb("thaw", async () => {
-					this.#get(sandboxId).state = "running";
+					const sandbox = this.#living(sandboxId);
+					sandbox.state = "running";
+					sandbox.guest?.thaw();
 					return {};
 				}),
 			destroy: ({ sandboxId, keepDisk }) =>
@@ -167,8 +172,15 @@ export class FakeEngine implements AsyncDisposable {
 			list: () => this.#verb("list", async () => ({ sandboxes: [...this.sandboxes.values()].map(answer) })),
 			stats: ({ sandboxId }) =>
 				this.#verb("stats", async () => {
-					this.#get(sandboxId);
-					return { cpuUsageUs: 5n, memoryBytes: 7n, diskUsedBytes: 11n, diskTotalBytes: 13n, processes: 1 };
+					const { guest } = this.#get(sandboxId);
+					const memoryBytes = BigInt(guest?.memoryBytes ?? 0);
+					return {
+						cpuUsageUs: BigInt(guest?.cpuUsageUs ?? 0),
+						memoryBytes,
+						diskUsedBytes: 11n,
+						diskTotalBytes: 13n,
+						processes: 1,
+					};
 				}),
 			listGenerations: () =>
 				this.#verb("listGenerations", async () => ({ generations: [...this.generations.values()].map(manifest) })),
@@ -214,6 +226,12 @@ export class FakeEngine implements AsyncDisposable {
 	#get(id: string): FakeSandbox {
 		const sandbox = this.sandboxes.get(id);
 		if (sandbox === undefined) throw new DormiceError("sandbox_not_found", `there is no ${id}`);
+		return sandbox;
+	}
+
+	#living(id: string): FakeSandbox {
+		const sandbox = this.#get(id);
+		if (sandbox.state === "stopped") throw new DormiceError("sandbox_not_found", `${id} does not run`);
 		return sandbox;
 	}
 

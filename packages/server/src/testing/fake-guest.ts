@@ -24,6 +24,11 @@ export class FakeGuest {
 	/** Requests whose client went away before their answer. */
 	aborted = 0;
 	syncs = 0;
+	/** What its clients left running. */
+	processes: { pid: number; cmd: string }[] = [];
+	cpuUsageUs = 5;
+	memoryBytes = 7;
+	#thawed: PromiseWithResolvers<void> | undefined;
 	#servers: Server[] = [];
 
 	private constructor(address: string, memory: GuestMemory) {
@@ -78,6 +83,16 @@ export class FakeGuest {
 		return counts.reduce((sum, count) => sum + count, 0);
 	}
 
+	/** Answers nobody until it is thawed. */
+	freeze(): void {
+		this.#thawed ??= Promise.withResolvers<void>();
+	}
+
+	thaw(): void {
+		this.#thawed?.resolve();
+		this.#thawed = undefined;
+	}
+
 	async stop(): Promise<void> {
 		await Promise.all(
 			this.#servers.map((server) => {
@@ -90,6 +105,7 @@ export class FakeGuest {
 
 	async #supervise(req: IncomingMessage, res: ServerResponse): Promise<void> {
 		const body = await text(req);
+		await this.#thawed?.promise;
 		const path = req.url ?? "";
 		this.heard.push({ path, headers: req.headers, body });
 		if (path === "/health") return void res.writeHead(204).end();
@@ -105,6 +121,7 @@ export class FakeGuest {
 			this.syncs++;
 			return void res.writeHead(204).end();
 		}
+		if (path === "/dormice/activity") return void res.end(JSON.stringify({ processes: this.processes }));
 		if (path === "/metrics") {
 			return void res.end(JSON.stringify({ cpu_used_pct: 12.5, mem_used: 1000, mem_total: 4000, mem_cache: 500 }));
 		}
@@ -114,6 +131,7 @@ export class FakeGuest {
 	}
 
 	async #serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
+		await this.#thawed?.promise;
 		const path = (req.url ?? "").split("?", 1)[0];
 		if (path === "/count") return void res.end(String(++this.memory.counter));
 		if (path === "/echo") return void req.pipe(res);

@@ -1,8 +1,10 @@
+import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { type JsonObject, stringMap, text } from "../http/json.ts";
 import { bestEffort } from "../log.ts";
+import type { Alive } from "../processes/alive.ts";
 import type { Spawner } from "../spawner/spawner.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -12,6 +14,7 @@ const CLOCK_SKEW_MS = 1000;
 export interface InitOptions {
 	readonly sandbox: Sandbox;
 	readonly spawner: Spawner;
+	readonly alive: Alive;
 	readonly runDirectory: string;
 	/** The `X-Access-Token` of the request. */
 	readonly presented: string | undefined;
@@ -22,7 +25,7 @@ export interface InitOptions {
  * call has to know it, in its body or, to change it, in the header.
  */
 export async function initSandbox(body: JsonObject, options: InitOptions): Promise<void> {
-	const { sandbox, spawner } = options;
+	const { sandbox, spawner, alive, runDirectory } = options;
 	const accessToken = text(body, "accessToken");
 	if (!sandbox.admits(options.presented) && !sandbox.admits(accessToken)) {
 		throw new DormiceError("unauthenticated", "the sandbox has another access token: present it in X-Access-Token");
@@ -43,13 +46,20 @@ export async function initSandbox(body: JsonObject, options: InitOptions): Promi
 	const known = Object.entries(identity).filter((entry): entry is [string, string] => entry[1] !== undefined);
 	sandbox.fixedEnvs = { ...sandbox.fixedEnvs, ...Object.fromEntries(known) };
 
-	const work = [bestEffort("writing the identity files", writeIdentity(options.runDirectory, sandbox.fixedEnvs))];
+	const introduced = isIntroduced(runDirectory);
+	const work = [bestEffort("writing the identity files", writeIdentity(runDirectory, sandbox.fixedEnvs))];
+	if (!introduced) work.push(bestEffort("noting the template's processes", alive.adoptTemplate()));
 	if (hostname) work.push(bestEffort("setting the hostname", spawner.setHostname(hostname)));
 	const timeMs = Date.parse(timestamp ?? "");
 	// In gVisor the clock is the host's and cannot be set; a microVM that slept has lost the time.
 	if (Math.abs(timeMs - Date.now()) > CLOCK_SKEW_MS)
 		work.push(bestEffort("setting the clock", spawner.setClock(timeMs)));
 	await Promise.all(work);
+}
+
+/** Whether it was told who it is before: told to the supervisor before this one, if that died. */
+function isIntroduced(runDirectory: string): boolean {
+	return existsSync(join(runDirectory, ".E2B_SANDBOX_ID"));
 }
 
 /** Programs read these where they cannot read their environment. */

@@ -37,7 +37,7 @@ type Answered = (errno: number, results: FrameReader) => void;
 /** The connection to the spawner, which does for us what Node cannot or does slowly. */
 export class Spawner implements AsyncDisposable {
 	readonly #socket: Socket;
-	readonly #pid: number;
+	readonly pid: number;
 	readonly #splitter = new FrameSplitter();
 	readonly #waiting = new Map<number, Answered>();
 	readonly #exits = new Map<number, (status: number) => void>();
@@ -46,7 +46,7 @@ export class Spawner implements AsyncDisposable {
 	#lastId = 0;
 
 	constructor(options: { fd: number; pid: number }) {
-		this.#pid = options.pid;
+		this.pid = options.pid;
 		this.#socket = new Socket({ fd: options.fd, readable: true, writable: true });
 		this.#socket.on("data", (chunk) => {
 			for (const frame of this.#splitter.push(chunk)) this.#receive(frame);
@@ -175,7 +175,7 @@ export class Spawner implements AsyncDisposable {
 	/** The spawner's pipe end, opened anew: from here on it is ours alone and non-blocking. */
 	#open(fd: number, mode: number): Socket | undefined {
 		if (fd === NO_FD) return undefined;
-		const own = openSync(`/proc/${this.#pid}/fd/${fd}`, mode | constants.O_NONBLOCK);
+		const own = openSync(`/proc/${this.pid}/fd/${fd}`, mode | constants.O_NONBLOCK);
 		const readable = mode === constants.O_RDONLY;
 		return new Socket({ fd: own, readable, writable: !readable });
 	}

@@ -33,7 +33,7 @@ export function toListed(record: Sandbox, platform: Platform) {
 		memoryMB: record.memoryMib,
 		diskSizeMB: record.diskMib,
 		metadata: record.metadata,
-		state: publicState(record.state) ?? "running",
+		state: publicState(record) ?? "running",
 		envdVersion: GUEST.envdVersion,
 		isolation: record.isolation,
 	};

@@ -3,6 +3,7 @@ import type { Static } from "typebox";
 import type { Team } from "../../identity/identity.ts";
 import { createSandbox, fromTemplate, type Source } from "../../sandboxes/create.ts";
 import { checkNetwork } from "../../sandboxes/network.ts";
+import type { Rest } from "../../sandboxes/rest.ts";
 import { findSnapshot, sourceOf } from "../../snapshots/snapshots.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
@@ -41,6 +42,7 @@ export function createRoutes(app: App, platform: Platform): void {
 				network: body.network ?? {},
 				metadata: body.metadata ?? {},
 				envVars: { ...envVars, ...body.envVars },
+				rest: restAsked(body),
 			});
 			return reply.code(201).send(toSandbox(resident.record, platform));
 		});
@@ -56,6 +58,14 @@ async function resolve(
 	const snapshot = templates.knows(reference) ? undefined : await findSnapshot(host, team, reference);
 	if (snapshot === undefined) return { source: fromTemplate(templates.resolve(reference)), envVars: {} };
 	return { source: await sourceOf(host, templates, snapshot), envVars: snapshot.envVars };
+}
+
+function restAsked({ doze, dozeAfterMs, sleepAfterMs }: Static<typeof CreateBody>): Partial<Rest> {
+	return {
+		...(doze === undefined ? {} : { doze }),
+		...(dozeAfterMs === undefined ? {} : { dozeAfterMs }),
+		...(sleepAfterMs === undefined ? {} : { sleepAfterMs }),
+	};
 }
 
 /** What one field says about another. */

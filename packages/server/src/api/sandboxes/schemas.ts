@@ -8,6 +8,8 @@ export const SandboxParams = Type.Object({ sandboxID: Type.String() });
 /** Seconds. An int32, as on E2B's wire. */
 export const Seconds = Type.Integer({ minimum: -(2 ** 31), maximum: 2 ** 31 - 1 });
 
+const Milliseconds = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 });
+
 const Strings = Type.Array(Type.String(), { maxItems: 1024 });
 export const StringMap = Type.Record(Type.String(), Type.String());
 
@@ -54,5 +56,9 @@ export const CreateBody = Type.Object({
 	metadata: Type.Optional(StringMap),
 	envVars: Type.Optional(StringMap),
 	mcp: Type.Optional(Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()])),
+	// How it rests when nobody needs it; ours, and E2B's clients say it in `metadata` as `dormice.doze` and so on.
+	doze: Type.Optional(Type.Union([Type.Literal("idle"), Type.Literal("always")])),
+	dozeAfterMs: Type.Optional(Milliseconds),
+	sleepAfterMs: Type.Optional(Milliseconds),
 	volumeMounts: Type.Optional(Type.Array(Type.Object({ name: Type.String(), path: Type.String() }))),
 });

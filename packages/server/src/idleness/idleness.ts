@@ -1,0 +1,148 @@
+import { type ClientProcess, readActivity } from "../guest/activity.ts";
+import type { Link } from "../guest/link.ts";
+import { eachOf } from "../lifetime/wait.ts";
+import { bestEffort } from "../log.ts";
+import { doze } from "../sandboxes/doze.ts";
+import type { Host } from "../sandboxes/host.ts";
+import { settle } from "../sandboxes/move.ts";
+import type { Resident } from "../sandboxes/resident.ts";
+import { type Sight, type Signal, signalsOf } from "./signals.ts";
+
+/** How many sandboxes are looked at, or frozen, at once. */
+const WIDTH = 8;
+/** Less says nothing of how much CPU it takes. */
+const MIN_WINDOW_MS = 200;
+
+/** Who changed it writes its row soon after; longer than this, and the database was away. */
+const LAG_MS = 2_000;
+
+/** What was seen of a sandbox since it was last used. */
+interface Observation {
+	link: Link;
+	/** The CPU time it had used, and when. */
+	reading: { usageUs: number; atMs: number };
+	cpu: Sight["cpu"];
+	processes: readonly ClientProcess[] | undefined;
+	processesSinceMs: number;
+}
+
+/**
+ * Watches the sandboxes that are up and puts to doze those that nothing holds awake. Of one that is in use, it asks nobody
+ * anything; of one that is quiet, its CPU time at the beginning and the end of the quiet, and what runs inside at its end.
+ */
+export class Idleness {
+	readonly #host: Host;
+	readonly #seen = new WeakMap<Resident, Observation>();
+
+	constructor(host: Host) {
+		this.#host = host;
+	}
+
+	/** One turn of the loop. */
+	async turn(): Promise<void> {
+		await eachOf([...this.#host.table.values()], WIDTH, async (resident) => {
+			await bestEffort(this.#host.log, `watching ${resident.id}`, this.#consider(resident));
+		});
+	}
+
+	/** What holds a sandbox awake at this moment. */
+	async signals(resident: Resident): Promise<Signal[]> {
+		const { link, record, work } = resident;
+		if (work !== undefined && work.kind !== "doze" && work.kind !== "fall") {
+			return [{ signal: "change", since: record.stateSince, detail: `its state is being changed: ${work.kind}` }];
+		}
+		if (link === undefined || !isUp(resident)) return [];
+		const { processes, processesSinceMs = Date.now() } =
+			link.busy > 0 || record.doze === "always" ? { processes: [] } : await this.#ask(resident, link);
+		const cpu = this.#seen.get(resident)?.cpu;
+		return signalsOf(sightOf(resident, link, { cpu, processes, processesSinceMs }), Date.now());
+	}
+
+	async #consider(resident: Resident): Promise<void> {
+		const { link, record, work } = resident;
+		if (work === undefined && lags(resident)) await settle(this.#host, resident, resident.dozing ? "idle" : "request");
+		if (work !== undefined || link === undefined || !isUp(resident)) return;
+		const { dozeAfterMs } = record;
+		if (dozeAfterMs === 0) return;
+		const quietMs = performance.now() - link.turnedAtMs;
+		if (link.busy > 0 || quietMs < dozeAfterMs / 4) {
+			this.#seen.delete(resident);
+			return;
+		}
+		const seen = this.#seen.get(resident);
+		if (seen === undefined || seen.link !== link) {
+			const reading = await this.#readCpu(resident);
+			this.#seen.set(resident, { link, reading, cpu: undefined, processes: [], processesSinceMs: Date.now() });
+			return;
+		}
+		const windowMs = performance.now() - seen.reading.atMs;
+		if (quietMs < dozeAfterMs || windowMs < Math.max(MIN_WINDOW_MS, dozeAfterMs / 2)) return;
+		await this.#look(resident, link, seen);
+		if (signalsOf(sightOf(resident, link, seen), Date.now()).length > 0) return;
+		// Looking took a while: what was begun meanwhile, by a request or by anybody, comes first.
+		if (resident.work !== undefined || resident.link !== link || !isUp(resident)) return;
+		this.#seen.delete(resident);
+		await doze(this.#host, resident);
+	}
+
+	/** Looks at its CPU and its processes, for the time since the last look. */
+	async #look(resident: Resident, link: Link, seen: Observation): Promise<void> {
+		const before = seen.reading;
+		seen.reading = await this.#readCpu(resident);
+		const percent = (seen.reading.usageUs - before.usageUs) / ((seen.reading.atMs - before.atMs) * 10);
+		const wasBusy = signalsOf({ ...sightOf(resident, link, seen), processes: [] }, Date.now());
+		const sinceMs = wasBusy.some(({ signal }) => signal === "cpu") ? seen.cpu?.sinceMs : undefined;
+		seen.cpu = { percent, sinceMs: sinceMs ?? toWallClock(before.atMs) };
+		if (resident.record.doze === "idle") Object.assign(seen, await this.#ask(resident, link));
+	}
+
+	async #readCpu(resident: Resident): Promise<Observation["reading"]> {
+		const { cpuUsageUs, memoryBytes } = await this.#host.engine.stats(resident.id);
+		resident.memoryBytes = memoryBytes;
+		return { usageUs: cpuUsageUs, atMs: performance.now() };
+	}
+
+	async #ask(resident: Resident, link: Link): Promise<Pick<Observation, "processes" | "processesSinceMs">> {
+		const { log } = this.#host;
+		const processes = (await bestEffort(log, `asking ${resident.id} what runs`, readActivity(link)))?.processes;
+		const seen = this.#seen.get(resident);
+		const asBefore = seen !== undefined && kindOf(seen.processes) === kindOf(processes);
+		return { processes, processesSinceMs: asBefore ? seen.processesSinceMs : Date.now() };
+	}
+}
+
+function isUp({ link, dozing, record: { state } }: Resident): boolean {
+	return link !== undefined && !link.closed && !dozing && (state === "running" || state === "dozing");
+}
+
+/** Whether its row still does not say that it dozes, or does not. */
+function lags({ dozing, link, turnedAt, record: { state } }: Resident): boolean {
+	if (link === undefined || Date.now() - turnedAt.getTime() < LAG_MS) return false;
+	return (state === "dozing" && !dozing) || (state === "running" && dozing);
+}
+
+function kindOf(processes: Observation["processes"]): "unknown" | "none" | "some" {
+	if (processes === undefined) return "unknown";
+	return processes.length === 0 ? "none" : "some";
+}
+
+function sightOf(
+	{ record }: Resident,
+	link: Link,
+	seen: Pick<Observation, "cpu" | "processes" | "processesSinceMs">,
+): Sight {
+	return {
+		rest: record,
+		busy: link.busy,
+		turnedAtMs: toWallClock(link.turnedAtMs),
+		stateSinceMs: record.stateSince.getTime(),
+		cpu: seen.cpu,
+		processes: seen.processes,
+		processesSinceMs: seen.processesSinceMs,
+	};
+}
+
+/** A moment of `performance.now()` as one of `Date.now()`. */
+function toWallClock(atMs: number): number {
+	return Date.now() - (performance.now() - atMs);
+}

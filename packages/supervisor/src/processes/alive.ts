@@ -1,0 +1,95 @@
+import { readdir, readFile } from "node:fs/promises";
+
+/** A process of the sandbox, as /proc has it. */
+export interface AliveProcess {
+	readonly pid: number;
+	readonly parent: number;
+	/** The kernel's short name of it. */
+	readonly cmd: string;
+	/** With the pid, what tells it from a later one of the same number. */
+	readonly startTicks: number;
+}
+
+/** Reads a /proc/<pid>/stat; undefined for one that is dead and not yet reaped. */
+export function parseStat(text: string): AliveProcess | undefined {
+	// The name may hold anything, brackets and spaces too.
+	const [open, close] = [text.indexOf("("), text.lastIndexOf(")")];
+	const [state = "", parent = "", ...rest] = text.slice(close + 2).split(" ");
+	if (open < 0 || close < open || state === "Z" || state === "X") return undefined;
+	return {
+		pid: Number(text.slice(0, open)),
+		parent: Number(parent),
+		cmd: text.slice(open + 1, close),
+		startTicks: Number(rest[17] ?? 0),
+	};
+}
+
+/** What of these below `root` is neither one of `own`, nor a child of `helpersOf`, nor a template's or below one. Pure. */
+export function startedByClients(
+	all: readonly AliveProcess[],
+	{ root, own, helpersOf, template }: { root: number; own: ReadonlySet<number>; helpersOf: number; template: Template },
+): AliveProcess[] {
+	const byPid = new Map(all.map((process) => [process.pid, process]));
+	const isBelow = (process: AliveProcess, matches: (ancestor: AliveProcess) => boolean): boolean => {
+		const seen = new Set<number>();
+		for (let at: AliveProcess | undefined = process; at && !seen.has(at.pid); at = byPid.get(at.parent)) {
+			if (matches(at)) return true;
+			seen.add(at.pid);
+		}
+		return false;
+	};
+	return all.filter(
+		(process) =>
+			!own.has(process.pid) &&
+			process.parent !== helpersOf &&
+			isBelow(process, ({ parent }) => parent === root) &&
+			!isBelow(process, (ancestor) => template.get(ancestor.pid) === ancestor.startTicks),
+	);
+}
+
+/** The processes a template came with: pid → start. */
+export type Template = ReadonlyMap<number, number>;
+
+/** Tells what clients started from what was there before them: init, the spawner, us and our helpers, a template's own. */
+export class Alive {
+	readonly #root: number;
+	readonly #spawner: number;
+	#template: Template = new Map();
+
+	/** `root`: the process everything else here comes from or falls to, the sandbox's init. */
+	constructor(options: { root: number; spawner: number }) {
+		this.#root = options.root;
+		this.#spawner = options.spawner;
+	}
+
+	static async open(spawner: number): Promise<Alive> {
+		const text = await readFile(`/proc/${spawner}/stat`, "utf8").catch(() => "");
+		return new Alive({ root: parseStat(text)?.parent ?? 1, spawner });
+	}
+
+	/** What runs now came with the template: called before a client can have started anything. */
+	async adoptTemplate(): Promise<void> {
+		this.#template = new Map((await this.byClients()).map(({ pid, startTicks }) => [pid, startTicks]));
+	}
+
+	/** The processes that clients started, and what those started, orphans too. */
+	async byClients(): Promise<AliveProcess[]> {
+		return startedByClients(await readAll(), {
+			root: this.#root,
+			own: new Set([this.#root, this.#spawner, process.pid]),
+			helpersOf: process.pid,
+			template: this.#template,
+		});
+	}
+}
+
+async function readAll(): Promise<AliveProcess[]> {
+	const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+	const all = await Promise.all(
+		pids.map(async (pid) => {
+			const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
+			return text === undefined ? undefined : parseStat(text);
+		}),
+	);
+	return all.filter((process) => process !== undefined);
+}
