@@ -6,6 +6,7 @@
 //   host sync DIR                             returns when everything written to DIR's file system is durable
 //   host mount IMAGE DISK ROOT LOWER          the ext4 image on DISK, and over LOWER, made writable by it, on ROOT
 //   host unmount DIR...                       each DIR, while it is a mount point; waits for what was just killed
+//   host cut ADDRESS                          resets every TCP connection of the host's to this IPv4 address
 //   host launch LOG PROCS... -- COMMAND...    COMMAND inside the cgroups whose cgroup.procs are named, its output in LOG
 //   host reroot PID TREE [SOURCE DEST]...     the mount TREE as the root of PID's mount namespace, SOURCEs bound inside
 //   host call SOCKET JSON [DESCRIPTOR]...     one call of a gVisor control server, with descriptors; prints its answer
@@ -35,6 +36,7 @@ int run_verb(int argc, char **argv) {
 	else if (!strcmp(verb, "sync") && argc == 2) sync_pool(argv[1]);
 	else if (!strcmp(verb, "mount") && argc == 5) mount_disk(argv[1], argv[2], argv[3], argv[4]);
 	else if (!strcmp(verb, "unmount") && argc > 1) for (int i = 1; i < argc; i++) unmount(argv[i]);
+	else if (!strcmp(verb, "cut") && argc == 2) cut(argv[1]);
 	else if (!strcmp(verb, "launch") && argc > 3) launch(argc - 1, argv + 1);
 	else if (!strcmp(verb, "reroot") && argc >= 3) reroot(argc - 1, argv + 1);
 	else if (!strcmp(verb, "call") && argc >= 3) call(argc - 1, argv + 1);

@@ -19,6 +19,9 @@ void sync_pool(const char *dir);
 void mount_disk(const char *image, const char *disk, const char *root, const char *lower);
 void unmount(const char *dir);
 
+// network.c
+void cut(const char *address);
+
 // machine.c
 void launch(int argc, char **argv);
 void reroot(int argc, char **argv);

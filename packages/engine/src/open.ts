@@ -38,7 +38,7 @@ export async function openHost(config: Config): Promise<Host> {
 	await disks.emptyTrash();
 	const { instance, slotNet, slotsReady, serverGid } = config;
 	const slotsInUse = new Set(living.map((record) => record.slot));
-	const slots = await Slots.open({ instance, slotNet, ready: slotsReady, serverGid }, slotsInUse);
+	const slots = await Slots.open({ instance, slotNet, ready: slotsReady, serverGid, native }, slotsInUse);
 	const parts: HostParts = {
 		config,
 		native,

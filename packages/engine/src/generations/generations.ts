@@ -105,7 +105,8 @@ export class Generations {
 			try {
 				manifests.push(await this.readManifest(name));
 			} catch (error) {
-				log.error({ err: error, generation: name }, "a generation cannot be read");
+				// One that is gone was deleted meanwhile.
+				if (existsSync(this.dir(name))) log.error({ err: error, generation: name }, "a generation cannot be read");
 			}
 		}
 		return manifests;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { command } from "../command.ts";
 import { bestEffort, log } from "../log.ts";
+import type { Native } from "../native.ts";
 import { hostRules, SLOTS } from "./rules.ts";
 import { createSlot, destroySlot, type Slot, slotOf } from "./slot.ts";
 
@@ -12,7 +13,7 @@ const REGISTER = "/run/dormice/slots";
 
 const FILL_AFTER_MS = 500;
 
-export type SlotsOptions = { instance: string; slotNet: string; ready: number; serverGid: number };
+export type SlotsOptions = { instance: string; slotNet: string; ready: number; serverGid: number; native: Native };
 
 /** The platform's network slots: some ready-made, the rest in use. Each is used once, for `runsc` takes its addresses away. */
 export class Slots {
@@ -54,7 +55,7 @@ export class Slots {
 	 * one that is stored open leaves Node spinning on a dead descriptor after a restore.
 	 */
 	async cut(n: number): Promise<void> {
-		await bestEffort("reset connections", command("ss", ["-K", "dst", this.find(n).address]));
+		await bestEffort("reset connections", this.#options.native.call("cut", this.find(n).address));
 	}
 
 	/** Gives a slot back without waiting: nothing of its sandbox is in it, and the next engine removes what this one did not. */

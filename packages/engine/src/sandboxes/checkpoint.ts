@@ -4,6 +4,7 @@ import type { Manifest } from "../generations/generations.ts";
 import type { Host } from "../host.ts";
 import { bestEffort } from "../log.ts";
 import { machineOf, mountsOf } from "../machines/machine.ts";
+import { Steps } from "../steps.ts";
 import type { SandboxRecord } from "./record.ts";
 
 export type CheckpointOptions = { generationId: string; memory: boolean; parentId: string; reason: string };
@@ -21,16 +22,18 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 	}
 	const driver = driverOf(host, record);
 	const machine = machineOf(host, record, record.id);
+	const steps = new Steps({ verb: "checkpoint", sandbox: record.id });
 	// Written before it is done: an engine that starts anew then knows that it may stand still.
 	await host.records.write({ ...record, phase: "paused" });
 	try {
 		host.faults.at("checkpoint.begin");
-		await host.slots.cut(record.slot);
-		await driver.pause(machine);
-		return await host.generations.write(options.generationId, async (dir) => {
-			if (options.memory) await driver.checkpoint(machine, join(dir, "memory"));
+		await steps.time("cut", host.slots.cut(record.slot));
+		await steps.time("pause", driver.pause(machine));
+		const written = host.generations.write(options.generationId, async (dir) => {
+			if (options.memory) await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
 			host.faults.at("checkpoint.memory");
-			await host.disks.store(record.id, mountsOf(host, record.machineId).disk, join(dir, "disk"));
+			const { disk } = mountsOf(host, record.machineId);
+			await steps.time("disk", host.disks.store(record.id, disk, join(dir, "disk")));
 			host.faults.at("checkpoint.disk");
 			return {
 				...options,
@@ -43,6 +46,9 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 				limits: record.limits,
 			};
 		});
+		const manifest = await steps.time("generation", written);
+		steps.done();
+		return manifest;
 	} catch (error) {
 		await bestEffort(`let ${record.id} go on after a failed checkpoint`, resume(host, { ...record, phase: "paused" }));
 		throw error;

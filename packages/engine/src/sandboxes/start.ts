@@ -8,6 +8,7 @@ import type { Limits } from "../limits.ts";
 import { bestEffort, log } from "../log.ts";
 import { machineOf, mountsOf, newMachineId } from "../machines/machine.ts";
 import type { ReadyMachine } from "../machines/ready.ts";
+import { Steps } from "../steps.ts";
 import { destroy } from "./destroy.ts";
 import type { SandboxRecord } from "./record.ts";
 
@@ -63,6 +64,7 @@ async function start(
 	launch: Launch,
 	ready?: ReadyMachine,
 ): Promise<SandboxRecord> {
+	const steps = new Steps({ verb: "start", sandbox: base.id, ready: String(ready !== undefined) });
 	const driver = chooseDriver(host);
 	const machineId = ready?.machineId ?? newMachineId();
 	const slot = ready?.slot ?? (await host.slots.claim()).n;
@@ -77,16 +79,20 @@ async function start(
 			writeFile(machine.bootIdFile, `${record.bootId}\n`),
 		]);
 		const at = { ...mountsOf(host, machineId), lower: host.rootfs.path(record.rootfsId) };
-		const mounted = disk.make().then(() => host.disks.mount(record.id, at));
+		const mounted = steps.time(
+			"disk",
+			disk.make().then(() => host.disks.mount(record.id, at)),
+		);
 		try {
 			host.faults.at("machine.launch");
-			record.pid = await launch(driver, machine, mounted);
+			record.pid = await steps.time("machine", launch(driver, machine, mounted));
 		} finally {
 			// What is being made is undone only once it is there.
 			await mounted.catch(() => undefined);
 		}
 		record.phase = "running";
 		await host.records.write(record);
+		steps.done();
 		return record;
 	} catch (error) {
 		const options = { keepDisk: disk.keepOnFailure, forget: false, behind: false };
