@@ -9,6 +9,18 @@ export function printLine(line: string): void {
 	process.stdout.write(`${line}\n`);
 }
 
+/** Bytes as people read them. */
+export function size(bytes: number): string {
+	if (bytes < 1 << 10) return `${bytes} B`;
+	const exponent = Math.min(4, Math.floor(Math.log2(bytes) / 10));
+	return `${(bytes / 2 ** (10 * exponent)).toFixed(1)} ${["", "KiB", "MiB", "GiB", "TiB"][exponent]}`;
+}
+
+/** A guest's words, in which nothing can move the cursor or colour the terminal of whoever reads them. */
+export function harmless(text: string): string {
+	return text.replace(/[\p{C}\u2028\u2029]/gu, (character) => `\\x{${character.codePointAt(0)?.toString(16)}}`);
+}
+
 /** Columns as wide as their widest cell. */
 export function printTable(header: readonly string[], rows: readonly (readonly string[])[]): void {
 	for (const line of tableLines(header, rows)) printLine(line);

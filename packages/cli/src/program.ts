@@ -27,6 +27,11 @@ const GROUPS: Record<string, Record<string, () => Promise<Builder>>> = {
 		pause: async () => (await import("./commands/pause.ts")).pauseCommand,
 		resume: async () => (await import("./commands/resume.ts")).resumeCommand,
 		kill: async () => (await import("./commands/kill.ts")).killCommand,
+		checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
+		history: async () => (await import("./commands/history.ts")).historyCommand,
+		rollback: async () => (await import("./commands/rollback.ts")).rollbackCommand,
+		diff: async () => (await import("./commands/diff.ts")).diffCommand,
+		fork: async () => (await import("./commands/fork.ts")).forkCommand,
 		logs: async () => (await import("./commands/logs.ts")).logsCommand,
 	},
 	"The repository:": {

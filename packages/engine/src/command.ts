@@ -7,6 +7,8 @@ export type CommandOptions = {
 	input?: string;
 	onLine?: (line: string) => void;
 	env?: Record<string, string>;
+	/** The most it may print; more is a failure. */
+	maxBytes?: number;
 };
 
 /** Runs one program to its end and returns its standard output. The one place where foreign programs' failures become ours. */
@@ -18,7 +20,7 @@ export async function command(file: string, args: readonly string[], options: Co
 		all: options.onLine !== undefined,
 		...(options.input === undefined ? {} : { input: options.input }),
 		...(options.env === undefined ? {} : { env: options.env }),
-		maxBuffer: 1 << 20,
+		maxBuffer: options.maxBytes ?? 1 << 20,
 	} satisfies Options;
 	try {
 		const child = execa(file, args, settings);

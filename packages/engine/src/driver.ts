@@ -21,6 +21,18 @@ export type Machine = {
 	readonly launch: readonly string[];
 };
 
+/** A process inside a machine, as its kernel knows it. */
+export type Process = {
+	pid: number;
+	/** Its parent's pid. */
+	parent: number;
+	uid: number;
+	/** When it was started, to a minute or a day, as the kernel prints it: with the pid it tells two apart. */
+	startedAt: string;
+	/** Of its program; a guest may set it to anything. */
+	name: string;
+};
+
 /** Whether this host can run a driver, from cheap signs; `doctor` also boots a sandbox. */
 export type ProbeReport = {
 	isolation: Driver["isolation"];
@@ -48,6 +60,8 @@ export interface Driver {
 	prestart?(machine: Machine): Promise<void>;
 	/** Fills a machine that waits, while its root is still being mounted, as `mounted` tells. Resolves to its process id on the host. */
 	fill?(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number>;
+	/** What runs inside; none of it is asked. */
+	processes(machine: Machine): Promise<Process[]>;
 	/** Stops the machine where it is, so that its disk stands still. */
 	pause(machine: Machine): Promise<void>;
 	resume(machine: Machine): Promise<void>;

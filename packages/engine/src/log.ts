@@ -4,10 +4,11 @@ import { pino } from "pino";
 export const log = pino({ name: "engine", base: null });
 
 /** Does what may fail without harm, and says so at debug level. */
-export async function bestEffort(what: string, work: Promise<unknown>): Promise<void> {
+export async function bestEffort<T>(what: string, work: Promise<T>): Promise<T | undefined> {
 	try {
-		await work;
+		return await work;
 	} catch (error) {
 		log.debug({ err: error, what }, "best effort failed");
+		return undefined;
 	}
 }

@@ -2,6 +2,7 @@ import { PassThrough } from "node:stream";
 import type { ConnectRouter, Interceptor, ServiceImpl } from "@connectrpc/connect";
 import { DormiceError, engine, toConnectError } from "@dormice/protocol";
 import { probe } from "./doctor.ts";
+import { diff } from "./generations/diff.ts";
 import type { Host } from "./host.ts";
 import { log } from "./log.ts";
 import type { Queue } from "./queue.ts";
@@ -9,11 +10,12 @@ import { checkpoint, resume } from "./sandboxes/checkpoint.ts";
 import { destroy } from "./sandboxes/destroy.ts";
 import { freeze, notHere, thaw } from "./sandboxes/freeze.ts";
 import { list, view } from "./sandboxes/list.ts";
+import { processesOf } from "./sandboxes/processes.ts";
 import type { SandboxRecord } from "./sandboxes/record.ts";
 import { boot, restore } from "./sandboxes/start.ts";
 import { stats } from "./sandboxes/stats.ts";
 import { checkId, checkLimits, checkText } from "./validate.ts";
-import { generationMessage, sandboxMessage, viewMessage } from "./wire.ts";
+import { diffMessage, generationMessage, sandboxMessage, viewMessage } from "./wire.ts";
 
 /** The engine's verbs on the wire: each handler checks what came, calls one verb, answers. */
 export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) => void {
@@ -63,6 +65,7 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 					memory: request.memory,
 					parentId: request.parentId === "" ? "" : checkId("generation", request.parentId),
 					reason: checkText("reason", request.reason),
+					processes: request.memory ? await processesOf(host, record) : [],
 				});
 				return { generation: generationMessage(manifest) };
 			}),
@@ -77,6 +80,12 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 		},
 
 		stats: async ({ sandboxId }) => stats(host, await living(checkId("sandbox", sandboxId))),
+
+		diff: async ({ fromId, to }) => {
+			if (to.case === undefined) throw new DormiceError("invalid_argument", "Diff needs to_id or sandbox_id.");
+			checkId(to.case === "toId" ? "generation" : "sandbox", to.value);
+			return diffMessage(await diff(host, checkId("generation", fromId), to));
+		},
 
 		async listGenerations() {
 			return { generations: (await host.generations.list()).map(generationMessage) };

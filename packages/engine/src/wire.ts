@@ -1,5 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { engine } from "@dormice/protocol";
+import type { Process } from "./driver.ts";
+import type { Difference } from "./generations/diff.ts";
 import type { Manifest } from "./generations/generations.ts";
 import type { Host } from "./host.ts";
 import type { Limits } from "./limits.ts";
@@ -30,13 +32,34 @@ export function viewMessage({
 	};
 }
 
-export function generationMessage(manifest: Manifest): MessageInitShape<typeof engine.GenerationSchema> {
+export function generationMessage({
+	processes: _,
+	...manifest
+}: Manifest): MessageInitShape<typeof engine.GenerationSchema> {
 	return {
 		...manifest,
 		memoryBytes: BigInt(manifest.memoryBytes),
 		diskBytes: BigInt(manifest.diskBytes ?? 0),
 		limits: limitsMessage(manifest.limits),
 	};
+}
+
+export function diffMessage(difference: Difference): MessageInitShape<typeof engine.DiffResponseSchema> {
+	const { files, truncated, started, ended } = difference;
+	return {
+		files: files.map((file) => ({
+			...file,
+			bytesBefore: BigInt(file.bytesBefore),
+			bytesAfter: BigInt(file.bytesAfter),
+		})),
+		truncated,
+		started: started.map(processMessage),
+		ended: ended.map(processMessage),
+	};
+}
+
+function processMessage({ pid, uid, name }: Process) {
+	return { pid, uid, name };
 }
 
 function limitsMessage(limits: Limits) {

@@ -4,4 +4,16 @@ export type { ExecOptions, ExecResult, Execution, OutputChunk } from "./executio
 export type { Files } from "./files.ts";
 export type { Pty, PtyOptions } from "./pty.ts";
 export type { Sandbox } from "./sandbox.ts";
-export type { CreateOptions, ListOptions, LogEntry, Metric, Sandboxes, SandboxInfo } from "./sandboxes.ts";
+export type {
+	CreateOptions,
+	Difference,
+	FileChange,
+	ForkOptions,
+	Generation,
+	GuestProcess,
+	ListOptions,
+	LogEntry,
+	Metric,
+	Sandboxes,
+	SandboxInfo,
+} from "./sandboxes.ts";

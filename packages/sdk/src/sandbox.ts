@@ -1,11 +1,11 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
-import { GUEST, process as wire } from "@dormice/protocol";
+import { type DormiceError, GUEST, process as wire } from "@dormice/protocol";
 import type { Endpoint } from "./endpoint.ts";
 import { type ExecOptions, Execution } from "./execution.ts";
 import { Files } from "./files.ts";
 import { openPty, type Pty, type PtyOptions } from "./pty.ts";
-import { Sandboxes, type SandboxInfo } from "./sandboxes.ts";
+import { type Difference, type ForkOptions, type Generation, Sandboxes, type SandboxInfo } from "./sandboxes.ts";
 
 /** One sandbox, as a thing to work in. */
 export class Sandbox {
@@ -42,6 +42,31 @@ export class Sandbox {
 
 	resume(options?: { timeoutS?: number; memory?: boolean }): Promise<Sandbox> {
 		return this.#sandboxes.resume(this.id, options);
+	}
+
+	/** Stores it as it is now, and lets it go on. */
+	checkpoint(options?: { label?: string }): Promise<Generation> {
+		return this.#sandboxes.checkpoint(this.id, options);
+	}
+
+	/** Its stored states, the newest first. */
+	history(): Promise<Generation[]> {
+		return this.#sandboxes.history(this.id);
+	}
+
+	/** Puts it back to a state of its history, by id or label. */
+	rollback(generation: string): Promise<{ generationID: string; replacedID: string }> {
+		return this.#sandboxes.rollback(this.id, generation);
+	}
+
+	/** What changed from a state of its history to another, or to what it is now. */
+	diff(from: string, to?: string): Promise<Difference> {
+		return this.#sandboxes.diff(this.id, from, to);
+	}
+
+	/** Sandboxes that go on from what this one is, or was. */
+	fork(options?: ForkOptions): Promise<(Sandbox | DormiceError)[]> {
+		return this.#sandboxes.fork(this.id, options);
 	}
 
 	kill(): Promise<void> {

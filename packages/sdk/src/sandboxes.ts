@@ -1,3 +1,4 @@
+import { DormiceError, type Reason } from "@dormice/protocol";
 import { call, type Endpoint } from "./endpoint.ts";
 import { Sandbox } from "./sandbox.ts";
 
@@ -59,6 +60,60 @@ export interface Metric {
 	diskTotal: number;
 }
 
+/** A stored state of a sandbox; sizes in bytes. */
+export interface Generation {
+	generationID: string;
+	/** What it grew from, which may be gone. */
+	parentID: string | null;
+	label: string | null;
+	/** Why it was made: `checkpoint`, `pause`, `fork`, `snapshot`, `rollback`. */
+	reason: string;
+	/** RFC 3339. */
+	createdAt: string;
+	/** Whether memory and processes are in it, and not the disk alone. */
+	memory: boolean;
+	memoryBytes: number;
+	/** What its disk takes, shared with others or not. */
+	diskBytes: number;
+	/** What the sandbox sleeps in, or what it grew from since. */
+	current: boolean;
+	/** Found to be not what was written. */
+	corrupt: boolean;
+}
+
+export interface FileChange {
+	/** The sandbox's own word: it may hold any characters. */
+	path: string;
+	change: "added" | "changed" | "removed";
+	type: "file" | "directory" | "symlink" | "other";
+	bytesBefore: number;
+	bytesAfter: number;
+}
+
+export interface GuestProcess {
+	pid: number;
+	uid: number;
+	name: string;
+}
+
+/** What lies between two states of a sandbox. What is in memory file systems (`/tmp`) is not looked at. */
+export interface Difference {
+	files: FileChange[];
+	/** There is more than this. */
+	truncated: boolean;
+	processes: { started: GuestProcess[]; ended: GuestProcess[] };
+}
+
+export interface ForkOptions {
+	/** How many sandboxes to make. */
+	count?: number;
+	/** Seconds until each is killed, or paused as the one it comes from would be. */
+	timeoutS?: number;
+	/** A state of its history, by id or label; else what it is now. */
+	generation?: string;
+	signal?: AbortSignal;
+}
+
 /** The sandboxes of a platform. */
 export class Sandboxes {
 	readonly #endpoint: Endpoint;
@@ -116,6 +171,59 @@ export class Sandboxes {
 			...pick(options),
 		});
 		return new Sandbox(this.#endpoint, body as SandboxInfo);
+	}
+
+	/** Stores the sandbox as it is now, memory and files, and lets it go on. */
+	async checkpoint(id: string, options: { label?: string; signal?: AbortSignal } = {}): Promise<Generation> {
+		const { body } = await call(this.#endpoint, "POST", `${path(id)}/checkpoints`, {
+			body: { label: options.label },
+			...pick(options),
+		});
+		return body as Generation;
+	}
+
+	/** Its stored states, the newest first. */
+	async history(id: string, options: { signal?: AbortSignal } = {}): Promise<Generation[]> {
+		const { body } = await call(this.#endpoint, "GET", `${path(id)}/generations`, options);
+		return body as Generation[];
+	}
+
+	/** Puts the sandbox back to a state of its history. What it was until then becomes one, and is answered. */
+	async rollback(
+		id: string,
+		generation: string,
+		options: { signal?: AbortSignal } = {},
+	): Promise<{ generationID: string; replacedID: string }> {
+		const { body } = await call(this.#endpoint, "POST", `${path(id)}/rollback`, {
+			body: { generationID: generation },
+			...options,
+		});
+		return body as { generationID: string; replacedID: string };
+	}
+
+	/** What changed from a state of its history to another, or to what it is now. */
+	async diff(id: string, from: string, to?: string, options: { signal?: AbortSignal } = {}): Promise<Difference> {
+		const { body } = await call(this.#endpoint, "GET", `${path(id)}/diff`, { query: { from, to }, ...options });
+		return body as Difference;
+	}
+
+	/** Deletes a state of its history that nothing starts from. */
+	async deleteGeneration(id: string, generation: string, options: { signal?: AbortSignal } = {}): Promise<void> {
+		await call(this.#endpoint, "DELETE", `${path(id)}/generations/${encodeURIComponent(generation)}`, options);
+	}
+
+	/** Sandboxes that go on from what this one is, or was: each by itself, or the error that kept it from starting. */
+	async fork(id: string, options: ForkOptions = {}): Promise<(Sandbox | DormiceError)[]> {
+		const { body } = await call(this.#endpoint, "POST", `${path(id)}/fork`, {
+			body: { count: options.count, timeout: options.timeoutS, generationID: options.generation },
+			...pick(options),
+		});
+		const results = body as { sandbox?: SandboxInfo; error?: { code: number; message: string; reason?: Reason } }[];
+		return results.map(({ sandbox, error }) =>
+			sandbox === undefined
+				? new DormiceError(error?.reason ?? "internal", error?.message ?? "A fork did not start.")
+				: new Sandbox(this.#endpoint, sandbox),
+		);
 	}
 
 	/** Ends the sandbox and deletes what it stored. */

@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/p
 import { join } from "node:path";
 import { DormiceError, isId } from "@dormice/protocol";
 import type { Pool } from "../disk/pool.ts";
+import type { Process } from "../driver.ts";
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 
@@ -22,6 +23,8 @@ export type Manifest = {
 	createdAt: string;
 	reason: string;
 	limits: Limits;
+	/** What ran in it; missing in manifests of version 0.1.0. */
+	processes?: Process[];
 };
 
 /**
@@ -117,6 +120,11 @@ export class Generations {
 		for (const name of await readdir(join(this.#pool.dir, "generations"))) {
 			if (name.endsWith(".partial")) await this.#remove(join(this.#pool.dir, "generations", name));
 		}
+	}
+
+	/** Removes a directory of passing work: its name must end in `.partial`. */
+	async removePartial(dir: string): Promise<void> {
+		if (dir.endsWith(".partial")) await this.#remove(dir);
 	}
 
 	async delete(id: string): Promise<void> {

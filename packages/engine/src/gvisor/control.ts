@@ -27,14 +27,18 @@ export async function readState(root: string, id: string): Promise<MachineState>
  * Calls a method of the sandbox's control server: one JSON object each way on a UNIX stream socket.
  * A millisecond, against the 36 ms of a `runsc` command.
  */
-export function call(socketPath: string, method: string, timeoutMs = 10_000): Promise<unknown> {
+export function call(
+	socketPath: string,
+	method: string,
+	{ arg = {}, timeoutMs = 10_000 }: { arg?: unknown; timeoutMs?: number } = {},
+): Promise<unknown> {
 	return new Promise((resolve, reject) => {
 		const fail = (why: string, cause?: unknown) => {
 			socket.destroy();
 			reject(new DormiceError("command_failed", `gVisor's ${method} failed: ${why}`, { cause }));
 		};
 		let answer = "";
-		const socket = connect(socketPath, () => socket.write(JSON.stringify({ method, arg: {} })));
+		const socket = connect(socketPath, () => socket.write(JSON.stringify({ method, arg })));
 		socket.setTimeout(timeoutMs, () => fail(`no answer in ${timeoutMs} ms`));
 		socket.on("error", (error) => fail(error.message, error));
 		socket.on("close", () => fail("the sandbox closed the connection"));

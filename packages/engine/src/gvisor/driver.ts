@@ -2,12 +2,13 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { command } from "../command.ts";
-import type { Driver, Machine } from "../driver.ts";
+import type { Driver, Machine, Process } from "../driver.ts";
 import type { Native } from "../native.ts";
 import { writeWhole } from "../whole-file.ts";
 import { call, callWith, readState } from "./control.ts";
 import { RUNSC_FLAGS } from "./flags.ts";
 import { networkLinks } from "./network-links.ts";
+import { readProcesses } from "./processes.ts";
 import { BINDS, ociSpec } from "./spec.ts";
 
 /** Releases whose control calls with descriptors are known here: a sandbox can be filled and stored without a `runsc`. */
@@ -47,6 +48,11 @@ export class GvisorDriver implements Driver {
 		await writeBundle(machine, machine.root);
 		await this.#start(machine, ["restore", "--detach", "--bundle", machine.dir, "--image-path", memoryDir, machine.id]);
 		return (await readState(runscRoot(machine), machine.id)).pid;
+	}
+
+	async processes(machine: Machine): Promise<Process[]> {
+		const { controlSocket } = await readState(runscRoot(machine), machine.id);
+		return readProcesses(await call(controlSocket, "containerManager.Processes", { arg: machine.id }));
 	}
 
 	async pause(machine: Machine): Promise<void> {

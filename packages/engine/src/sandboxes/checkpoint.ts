@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
+import type { Process } from "../driver.ts";
 import type { Manifest } from "../generations/generations.ts";
 import type { Host } from "../host.ts";
 import { bestEffort } from "../log.ts";
@@ -7,7 +8,14 @@ import { machineOf, mountsOf } from "../machines/machine.ts";
 import { Steps } from "../steps.ts";
 import type { SandboxRecord } from "./record.ts";
 
-export type CheckpointOptions = { generationId: string; memory: boolean; parentId: string; reason: string };
+export type CheckpointOptions = {
+	generationId: string;
+	memory: boolean;
+	parentId: string;
+	reason: string;
+	/** What runs in it, for its manifest. */
+	processes: Process[];
+};
 
 /**
  * Stores the sandbox as a generation, durable when this resolves. The sandbox stands still from then on; when it fails,

@@ -1,11 +1,20 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { DormiceError, fromConnectError, engine as wire } from "@dormice/protocol";
-import type { BootSource, Engine, Generation, HostReport, HostSandbox, Stats } from "./engine.ts";
+import type {
+	BootSource,
+	Difference,
+	Engine,
+	FileChange,
+	Generation,
+	HostReport,
+	HostSandbox,
+	Stats,
+} from "./engine.ts";
 import { quickCalls } from "./quick-call.ts";
 
 /** How long each kind of verb may take before the engine counts as gone. */
-const DEADLINE_MS = { question: 10_000, start: 60_000, checkpoint: 600_000, destroy: 60_000 } as const;
+const DEADLINE_MS = { question: 10_000, start: 60_000, checkpoint: 600_000, destroy: 60_000, diff: 120_000 } as const;
 
 const STATES = ["running", "frozen", "paused", "stopped"] as const;
 
@@ -60,6 +69,13 @@ export function connectEngine(socketPath: string): Engine {
 		},
 		stats: async (sandboxId) =>
 			stats(await call("stats", client.stats({ sandboxId }, { timeoutMs: DEADLINE_MS.question }))),
+		diff: async (fromId, target) => {
+			const to =
+				"generationId" in target
+					? ({ case: "toId", value: target.generationId } as const)
+					: ({ case: "sandboxId", value: target.sandboxId } as const);
+			return difference(await call("diff", client.diff({ fromId, to }, { timeoutMs: DEADLINE_MS.diff })));
+		},
 		listGenerations: async () => {
 			const { generations } = await call(
 				"listGenerations",
@@ -141,6 +157,22 @@ function report(answer: wire.ProbeResponse): HostReport {
 	const reason = answer.drivers.map(({ isolation, reason }) => `${isolation}: ${reason}`).join("; ");
 	const { isolation, guestId, poolId } = answer;
 	return { isolation, engineVersion: driver?.version ?? "", guestId, poolId, reason };
+}
+
+function difference({ files, truncated, started, ended }: wire.DiffResponse): Difference {
+	const process = ({ pid, uid, name }: wire.Process) => ({ pid, uid, name });
+	return {
+		files: files.map(({ path, change, type, bytesBefore, bytesAfter }) => ({
+			path,
+			change: change as FileChange["change"],
+			type: type as FileChange["type"],
+			bytesBefore: Number(bytesBefore),
+			bytesAfter: Number(bytesAfter),
+		})),
+		truncated,
+		started: started.map(process),
+		ended: ended.map(process),
+	};
 }
 
 function stats(answer: wire.StatsResponse): Stats {

@@ -41,6 +41,30 @@ export interface HostReport {
 	reason: string;
 }
 
+/** A file that differs between two states of a sandbox. Its path is the sandbox's own word: any characters. */
+export interface FileChange {
+	path: string;
+	change: "added" | "changed" | "removed";
+	type: "file" | "directory" | "symlink" | "other";
+	bytesBefore: number;
+	bytesAfter: number;
+}
+
+export interface GuestProcess {
+	pid: number;
+	uid: number;
+	name: string;
+}
+
+/** What lies between two states. */
+export interface Difference {
+	files: FileChange[];
+	/** There is more. */
+	truncated: boolean;
+	started: GuestProcess[];
+	ended: GuestProcess[];
+}
+
 export interface Stats {
 	cpuUsageUs: number;
 	memoryBytes: number;
@@ -72,6 +96,8 @@ export interface Engine {
 	destroy(id: string, options?: { keepDisk?: boolean; forget?: boolean; behind?: boolean }): Promise<void>;
 	list(): Promise<HostSandbox[]>;
 	stats(id: string): Promise<Stats>;
+	/** From a generation to another, or to what a sandbox is now. */
+	diff(fromId: string, to: { generationId: string } | { sandboxId: string }): Promise<Difference>;
 	listGenerations(): Promise<Generation[]>;
 	/** A generation that is not there is no error. */
 	deleteGeneration(id: string): Promise<void>;

@@ -100,8 +100,8 @@ function judge(resident: Resident, port: number, req: IncomingMessage): refusals
 /** Whether a request may wake this sandbox. */
 function sleeping(resident: Resident, port: number, req: IncomingMessage): refusals.Refusal | undefined {
 	const { id, record, work } = resident;
-	// Somebody wakes it already.
-	if (work?.kind === "wake") return undefined;
+	// Somebody wakes it already, or puts it back to what it was, after which it runs.
+	if (work?.kind === "wake" || work?.kind === "rollback") return undefined;
 	const isFalling = record.state !== "asleep";
 	if (!record.autoResume) return isFalling ? refusals.transitioning(id) : refusals.notFound(id);
 	// A cold boot loses what runs: that takes more than a passing request.

@@ -35,6 +35,7 @@ export async function checkpoint(host: Host, resident: Resident, options: Checkp
 		switch (record.state) {
 			case "asleep":
 				if (record.generationId === null) throw changing(resident.id);
+				if (options.reason === "checkpoint") await keep(host, record.generationId, options.label);
 				return await findGeneration(host, resident, record.generationId);
 			case "running":
 			case "dozing": {
@@ -52,6 +53,18 @@ export async function checkpoint(host: Host, resident: Resident, options: Checkp
 		}
 	}
 	throw changing(resident.id);
+}
+
+/** What a sandbox sleeps in becomes one that somebody asked for. */
+async function keep(host: Host, id: string, label: string | undefined): Promise<void> {
+	await host.database
+		.updateTable("generations")
+		.set({ reason: "checkpoint", ...(label === undefined ? {} : { label }) })
+		.where("id", "=", id)
+		.execute()
+		.catch((error: unknown) => {
+			throw fromDatabaseError(error, "keeping a stored state");
+		});
 }
 
 async function store(host: Host, resident: Resident, options: CheckpointOptions): Promise<string> {

@@ -33,19 +33,23 @@ export function generationRow(generation: Generation, owner: Owner) {
 	};
 }
 
-/** A stored state in the history of this sandbox. Throws `generation_not_found`. */
-export async function findGeneration(host: Host, resident: Resident, id: string): Promise<GenerationRow> {
+/** A state in the history of this sandbox, by its id or, the newest, by what it was called. Throws `generation_not_found`. */
+export async function findGeneration(host: Host, resident: Resident, reference: string): Promise<GenerationRow> {
 	const row = await host.database
 		.selectFrom("generations")
 		.selectAll()
-		.where("id", "=", id)
+		.where((where) => where.or([where("id", "=", reference), where("label", "=", reference)]))
 		.where("sandboxId", "=", resident.id)
+		.orderBy("createdAt", "desc")
 		.executeTakeFirst()
 		.catch((error: unknown) => {
 			throw fromDatabaseError(error, "looking up a stored state");
 		});
 	if (row !== undefined) return row;
-	throw new DormiceError("generation_not_found", `Sandbox ${resident.id} has no stored state ${id}: see its history.`);
+	throw new DormiceError(
+		"generation_not_found",
+		`Sandbox ${resident.id} has no stored state '${reference.slice(0, 64)}': see its history.`,
+	);
 }
 
 /** The history of a sandbox, the newest first. */

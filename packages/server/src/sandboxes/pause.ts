@@ -51,7 +51,7 @@ async function fallAsleep(host: Host, resident: Resident, { memory, reason }: Pa
 		await move(host, resident, { to: "checkpointing", reason });
 		resident.detach();
 		try {
-			if (!memory && address !== undefined) await sync(resident, address);
+			if (!memory && address !== undefined) await syncDisk(resident, address);
 			const options = { generationId, memory, reason: "pause", ...(parentId === undefined ? {} : { parentId }) };
 			const generation = await host.engine.checkpoint(resident.id, options);
 			await move(host, resident, {
@@ -76,7 +76,7 @@ async function fallAsleep(host: Host, resident: Resident, { memory, reason }: Pa
 }
 
 /** The sleeping sandbox is safe in its generation: what still stands on the host is a copy. */
-async function clearAway(host: Host, id: string): Promise<void> {
+export async function clearAway(host: Host, id: string): Promise<void> {
 	try {
 		await host.engine.destroy(id, { behind: true });
 	} catch (error) {
@@ -91,7 +91,12 @@ interface Failure {
 	error: unknown;
 }
 
-async function stayAwake(host: Host, resident: Resident, { address, generationId, error }: Failure): Promise<void> {
+/** After storing failed: it goes on, unless the commit went through after all. */
+export async function stayAwake(
+	host: Host,
+	resident: Resident,
+	{ address, generationId, error }: Failure,
+): Promise<void> {
 	host.log.warn({ err: error, sandbox: resident.id }, "pausing failed");
 	try {
 		if (address === undefined) throw changing(resident.id);
@@ -117,7 +122,7 @@ async function stayAwake(host: Host, resident: Resident, { address, generationId
 }
 
 /** A disk-only pause keeps what programs wrote, as a clean shutdown would. */
-async function sync(resident: Resident, address: string): Promise<void> {
+export async function syncDisk(resident: Resident, address: string): Promise<void> {
 	using link = new Link({ address, fresh: false });
 	const { status } = await callSupervisor(link, {
 		method: "POST",

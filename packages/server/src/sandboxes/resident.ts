@@ -2,13 +2,17 @@ import { DormiceError } from "@dormice/protocol";
 import type { Sandbox } from "../database/schema.ts";
 import type { Link } from "../guest/link.ts";
 
-/** `doze`, `thaw` and `fall` are the platform's own doing: whoever asks for something waits for them. */
+/**
+ * `rollback` ends with the sandbox running; `point` leaves it asleep, to wake from another state.
+ * `doze`, `thaw` and `fall` are the platform's own doing: whoever asks for something waits for them.
+ */
 export type WorkKind =
 	| "create"
 	| "pause"
 	| "wake"
 	| "checkpoint"
 	| "rollback"
+	| "point"
 	| "kill"
 	| "repair"
 	| "doze"

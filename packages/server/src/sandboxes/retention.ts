@@ -1,8 +1,8 @@
 /** How many stored states of a sandbox are kept besides those that something starts from. */
 export interface Retention {
-	/** The newest of those that the platform made by itself: by pauses, forks, rollbacks. */
+	/** The newest of those that the platform made by itself: by pauses, snapshots, forks. */
 	last: number;
-	/** The newest of those that somebody asked for. */
+	/** The newest of those that somebody asked for, or that a rollback replaced. */
 	checkpoints: number;
 	/** The newest of each of the last days (UTC), this many. */
 	daily: number;
@@ -36,9 +36,10 @@ export function kept(
 	};
 	// What cannot be read does not count for what can.
 	const sound = newestFirst.filter(({ corrupt }) => !corrupt);
-	const wished = sound.filter(({ reason }) => reason === "checkpoint");
+	const isWished = ({ reason }: Stored) => reason === "checkpoint" || reason === "rollback";
+	const wished = sound.filter(isWished);
 	keep(wished.slice(0, retention.checkpoints), "checkpoint");
-	keep(sound.filter(({ reason }) => reason !== "checkpoint").slice(0, retention.last), "last");
+	keep(sound.filter((state) => !isWished(state)).slice(0, retention.last), "last");
 	const days = new Map<string, Stored>();
 	for (const state of sound) {
 		const day = state.createdAt.toISOString().slice(0, 10);

@@ -70,7 +70,8 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 	throw changing(resident.id);
 }
 
-async function wakeUp(host: Host, resident: Resident, options: WakeOptions): Promise<void> {
+/** Wakes a sleeping sandbox that the caller has begun work on. On failure it sleeps on. */
+export async function wakeUp(host: Host, resident: Resident, options: WakeOptions): Promise<void> {
 	const beganAtMs = performance.now();
 	const { generationId, generationMemory } = resident.record;
 	if (generationId === null) throw new DormiceError("generation_not_found", "This sandbox has no stored state.");

@@ -21,6 +21,7 @@ interface FakeGeneration {
 	memory: GuestMemory | undefined;
 	disk: number;
 	reason: string;
+	parentId: string;
 	engineVersion: string;
 	guestId: string;
 }
@@ -122,7 +123,7 @@ export class FakeEngine implements AsyncDisposable {
 					if (memory === undefined) throw new DormiceError("invalid_argument", "no memory in it");
 					return { sandbox: await this.#start(sandboxId, structuredClone(memory), disk) };
 				}),
-			checkpoint: ({ sandboxId, generationId, memory, reason }) =>
+			checkpoint: ({ sandboxId, generationId, memory, reason, parentId }) =>
 				this.#verb("checkpoint", async () => {
 					const sandbox = this.#get(sandboxId);
 					if (sandbox.state !== "running") throw new DormiceError("state_conflict", `it is ${sandbox.state}`);
@@ -135,6 +136,7 @@ export class FakeEngine implements AsyncDisposable {
 						memory: memory ? structuredClone(sandbox.guest?.memory) : undefined,
 						disk: sandbox.disk,
 						reason,
+						parentId,
 						engineVersion: this.engineVersion,
 						guestId: this.guestId,
 					};
@@ -180,6 +182,15 @@ export class FakeEngine implements AsyncDisposable {
 						diskUsedBytes: 11n,
 						diskTotalBytes: 13n,
 						processes: 1,
+					};
+				}),
+			diff: ({ fromId, to }) =>
+				this.#verb("diff", async () => {
+					const before = this.#generation(fromId).disk;
+					const after = to.case === "toId" ? this.#generation(to.value).disk : this.#get(to.value ?? "").disk;
+					const file = { path: "/disk", change: "changed", type: "file" };
+					return {
+						files: before === after ? [] : [{ ...file, bytesBefore: BigInt(before), bytesAfter: BigInt(after) }],
 					};
 				}),
 			listGenerations: () =>
@@ -246,9 +257,10 @@ function answer({ id, state, guest }: FakeSandbox) {
 	return { sandboxId: id, state, isolation: "gvisor", address: guest?.address ?? "", rootfsId: ROOTFS };
 }
 
-function manifest({ id, memory, reason, engineVersion, guestId }: FakeGeneration) {
+function manifest({ id, memory, reason, parentId, engineVersion, guestId }: FakeGeneration) {
 	return {
 		generationId: id,
+		parentId,
 		rootfsId: ROOTFS,
 		memory: memory !== undefined,
 		isolation: "gvisor",

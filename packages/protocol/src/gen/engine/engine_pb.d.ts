@@ -810,6 +810,142 @@ export declare type StatsResponse = Message<"dormice.engine.StatsResponse"> & {
 export declare const StatsResponseSchema: GenMessage<StatsResponse>;
 
 /**
+ * @generated from message dormice.engine.DiffRequest
+ */
+export declare type DiffRequest = Message<"dormice.engine.DiffRequest"> & {
+  /**
+   * @generated from field: string from_id = 1;
+   */
+  fromId: string;
+
+  /**
+   * @generated from oneof dormice.engine.DiffRequest.to
+   */
+  to: {
+    /**
+     * @generated from field: string to_id = 2;
+     */
+    value: string;
+    case: "toId";
+  } | {
+    /**
+     * As it is now. What its programs did not write out yet is not seen.
+     *
+     * @generated from field: string sandbox_id = 3;
+     */
+    value: string;
+    case: "sandboxId";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message dormice.engine.DiffRequest.
+ * Use `create(DiffRequestSchema)` to create a new message.
+ */
+export declare const DiffRequestSchema: GenMessage<DiffRequest>;
+
+/**
+ * @generated from message dormice.engine.FileChange
+ */
+export declare type FileChange = Message<"dormice.engine.FileChange"> & {
+  /**
+   * Absolute inside the sandbox. Bytes that are no UTF-8 are replaced.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * "added", "changed", "removed".
+   *
+   * @generated from field: string change = 2;
+   */
+  change: string;
+
+  /**
+   * "file", "directory", "symlink", "other".
+   *
+   * @generated from field: string type = 3;
+   */
+  type: string;
+
+  /**
+   * @generated from field: int64 bytes_before = 4;
+   */
+  bytesBefore: bigint;
+
+  /**
+   * @generated from field: int64 bytes_after = 5;
+   */
+  bytesAfter: bigint;
+};
+
+/**
+ * Describes the message dormice.engine.FileChange.
+ * Use `create(FileChangeSchema)` to create a new message.
+ */
+export declare const FileChangeSchema: GenMessage<FileChange>;
+
+/**
+ * @generated from message dormice.engine.Process
+ */
+export declare type Process = Message<"dormice.engine.Process"> & {
+  /**
+   * @generated from field: uint32 pid = 1;
+   */
+  pid: number;
+
+  /**
+   * @generated from field: uint32 uid = 2;
+   */
+  uid: number;
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message dormice.engine.Process.
+ * Use `create(ProcessSchema)` to create a new message.
+ */
+export declare const ProcessSchema: GenMessage<Process>;
+
+/**
+ * @generated from message dormice.engine.DiffResponse
+ */
+export declare type DiffResponse = Message<"dormice.engine.DiffResponse"> & {
+  /**
+   * @generated from field: repeated dormice.engine.FileChange files = 1;
+   */
+  files: FileChange[];
+
+  /**
+   * There is more than was looked at or is told.
+   *
+   * @generated from field: bool truncated = 2;
+   */
+  truncated: boolean;
+
+  /**
+   * @generated from field: repeated dormice.engine.Process started = 3;
+   */
+  started: Process[];
+
+  /**
+   * @generated from field: repeated dormice.engine.Process ended = 4;
+   */
+  ended: Process[];
+};
+
+/**
+ * Describes the message dormice.engine.DiffResponse.
+ * Use `create(DiffResponseSchema)` to create a new message.
+ */
+export declare const DiffResponseSchema: GenMessage<DiffResponse>;
+
+/**
  * @generated from message dormice.engine.ListGenerationsRequest
  */
 export declare type ListGenerationsRequest = Message<"dormice.engine.ListGenerationsRequest"> & {
@@ -981,6 +1117,16 @@ export declare const Engine: GenService<{
     methodKind: "unary";
     input: typeof StatsRequestSchema;
     output: typeof StatsResponseSchema;
+  },
+  /**
+   * What lies between two states of one sandbox, or between one and what it is now: files of its disk, and processes.
+   *
+   * @generated from rpc dormice.engine.Engine.Diff
+   */
+  diff: {
+    methodKind: "unary";
+    input: typeof DiffRequestSchema;
+    output: typeof DiffResponseSchema;
   },
   /**
    * @generated from rpc dormice.engine.Engine.ListGenerations

@@ -1,4 +1,4 @@
-import { DormiceError } from "@dormice/protocol";
+import { DormiceError, publicState } from "@dormice/protocol";
 import { Type } from "typebox";
 import { fork } from "../../sandboxes/fork.ts";
 import type { App } from "../app.ts";
@@ -28,7 +28,7 @@ export function forkRoutes(app: App, platform: Platform): void {
 		const timeoutSeconds = checkTimeout(host.config, body.timeout ?? DEFAULT_SECONDS, 1);
 		const resident = host.table.owned(params.sandboxID, team.id);
 		const { generationID: generationId } = body;
-		if (generationId === undefined && resident.record.state === "asleep") {
+		if (generationId === undefined && publicState(resident.record) === "paused") {
 			throw new DormiceError(
 				"state_conflict",
 				`Sandbox '${resident.id}' cannot be forked while in 'paused' state: connect to it, or name one of its generations`,

@@ -3,6 +3,7 @@ import type { Platform } from "../platform.ts";
 import { connectRoutes } from "./connect.ts";
 import { createRoutes } from "./create.ts";
 import { forkRoutes } from "./fork.ts";
+import { historyRoutes } from "./history.ts";
 import { infoRoutes } from "./info.ts";
 import { listRoutes } from "./list.ts";
 import { logRoutes } from "./logs.ts";
@@ -23,4 +24,5 @@ export function sandboxRoutes(app: App, platform: Platform): void {
 	networkRoutes(app, platform);
 	logRoutes(app, platform);
 	forkRoutes(app, platform);
+	historyRoutes(app, platform);
 }

@@ -1,0 +1,52 @@
+import { DormiceError } from "@dormice/protocol";
+import { Command, InvalidArgumentError } from "commander";
+import type { Config } from "../config.ts";
+import { printJson, printLine, report } from "../output.ts";
+import type { CommonOptions } from "../program.ts";
+import { connectTo, findTarget } from "../target.ts";
+import { parseSeconds } from "../values.ts";
+
+interface ForkOptions extends CommonOptions {
+	count: number;
+	timeout: number;
+	from?: string;
+}
+
+export function forkCommand(config: Config): Command {
+	return new Command("fork")
+		.summary("make sandboxes that go on from another")
+		.description(
+			"Makes sandboxes that go on from what a running one is, or from a state of its history, and prints their ids.\n" +
+				"The sandbox itself goes on.",
+		)
+		.argument("<id>", "sandbox")
+		.option("--count <n>", "how many", parseCount, 1)
+		.option(
+			"--timeout <s>",
+			"seconds until each is killed, or paused as the one it comes from would be",
+			parseSeconds,
+			300,
+		)
+		.option("--from <generation>", "id or label of a stored state of the sandbox, which may sleep")
+		.addHelpText("after", "\nExamples:\n  dormice fork ID --count 4\n  dormice fork ID --from before-upgrade")
+		.action(async (id: string, options: ForkOptions) => {
+			const forks = await connectTo(findTarget(config, options.data)).sandboxes.fork(id, {
+				count: options.count,
+				timeoutS: options.timeout,
+				...(options.from === undefined ? {} : { generation: options.from }),
+			});
+			const failed = forks.filter((one) => one instanceof DormiceError);
+			if (options.json) {
+				printJson(
+					forks.map((one) => (one instanceof DormiceError ? { error: one.message, reason: one.reason } : one.info)),
+				);
+			} else for (const one of forks) if (!(one instanceof DormiceError)) printLine(one.id);
+			for (const error of failed) process.exitCode = report(error);
+		});
+}
+
+function parseCount(text: string): number {
+	const count = Number(text);
+	if (/^\d+$/.test(text) && count >= 1 && count <= 100) return count;
+	throw new InvalidArgumentError("a number from 1 to 100");
+}
