@@ -27,6 +27,8 @@ export interface Config {
 	spares: number;
 	/** How sandboxes rest that do not say so, of templates that do not either. */
 	rest: Rest;
+	/** What sandboxes may take together before those that doze are put to sleep; undefined measures the host. */
+	memoryBudgetMib: number | undefined;
 	/** The longest timeout a client may ask for. */
 	maxTimeoutSeconds: number;
 	/** What sandboxes of a template get unless the template says otherwise. */
@@ -78,6 +80,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Conf
 			dozeAfterMs: integer(env, "DORMICE_DOZE_AFTER_MS", 15_000, 0, 2 ** 31 - 1),
 			sleepAfterMs: integer(env, "DORMICE_SLEEP_AFTER_MS", 600_000, 0, 2 ** 31 - 1),
 		}),
+		memoryBudgetMib: integer(env, "DORMICE_MEMORY_BUDGET_MIB", 0, 0, 1 << 24) || undefined,
 		maxTimeoutSeconds: integer(env, "DORMICE_MAX_TIMEOUT_HOURS", 24, 1, 24 * 365) * 3600,
 		limits: Object.freeze({
 			cpuCount: integer(env, "DORMICE_SANDBOX_CPUS", 2, 1, 1024),

@@ -6,6 +6,7 @@ import { bestEffort } from "../log.ts";
 export type EventKind =
 	| "created"
 	| "paused"
+	| "fell_asleep"
 	| "pause_failed"
 	| "woken"
 	| "wake_failed"

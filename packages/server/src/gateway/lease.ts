@@ -4,7 +4,7 @@ import { GUEST } from "@dormice/protocol";
 import type { Link } from "../guest/link.ts";
 import type { Host } from "../sandboxes/host.ts";
 import { PORT_PLACEHOLDER } from "../sandboxes/network.ts";
-import type { Resident } from "../sandboxes/resident.ts";
+import type { Resident, WorkKind } from "../sandboxes/resident.ts";
 import { awaken } from "../sandboxes/wake.ts";
 import * as refusals from "./refusal.ts";
 import { isSignedBy } from "./signed-files.ts";
@@ -51,8 +51,11 @@ export async function admit(
 	}
 }
 
+/** Work on a sandbox that resets what is open to it: who comes after it was begun waits for its end. */
+const CUTS: ReadonlySet<WorkKind> = new Set(["pause", "fall", "checkpoint", "rollback"]);
+
 function isUp({ record, link, work, dozing }: Resident): boolean {
-	if (link === undefined || link.closed || dozing || work?.kind === "pause") return false;
+	if (link === undefined || link.closed || dozing || (work !== undefined && CUTS.has(work.kind))) return false;
 	// Of one that has just been thawed, the row may still say that it dozes.
 	return record.state === "running" || record.state === "dozing";
 }
@@ -88,7 +91,8 @@ function judge(resident: Resident, port: number, req: IncomingMessage): refusals
 			return work?.kind === "pause" ? sleeping(resident, port, req) : undefined;
 		case "asleep":
 		case "checkpointing":
-			return sleeping(resident, port, req);
+			// One that sleeps unasked is woken by whoever comes, as if it had been running.
+			return record.unasked ? undefined : sleeping(resident, port, req);
 		case "creating":
 			return refusals.transitioning(id);
 		case "killing":

@@ -6,6 +6,7 @@ import { doze } from "../sandboxes/doze.ts";
 import type { Host } from "../sandboxes/host.ts";
 import { settle } from "../sandboxes/move.ts";
 import type { Resident } from "../sandboxes/resident.ts";
+import { letFall } from "./falling.ts";
 import { type Sight, type Signal, signalsOf } from "./signals.ts";
 
 /** How many sandboxes are looked at, or frozen, at once. */
@@ -43,6 +44,7 @@ export class Idleness {
 		await eachOf([...this.#host.table.values()], WIDTH, async (resident) => {
 			await bestEffort(this.#host.log, `watching ${resident.id}`, this.#consider(resident));
 		});
+		letFall(this.#host);
 	}
 
 	/** What holds a sandbox awake at this moment. */

@@ -51,6 +51,7 @@ function asFields(fields: unknown): Record<string, string> {
 const SENTENCES: Record<string, string> = {
 	created: "The sandbox was created",
 	paused: "The sandbox was paused",
+	fell_asleep: "Nobody used the sandbox: it was put to sleep",
 	pause_failed: "Pausing failed; the sandbox runs on",
 	woken: "The sandbox was woken",
 	wake_failed: "Waking failed; the sandbox sleeps on",

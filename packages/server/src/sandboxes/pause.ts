@@ -1,17 +1,24 @@
 import { DormiceError, newId } from "@dormice/protocol";
+import { tell } from "../events/record.ts";
 import { Link } from "../guest/link.ts";
 import { callSupervisor } from "../guest/supervisor.ts";
 import { bestEffort } from "../log.ts";
 import { goOn } from "./doze.ts";
 import { collect, generationRow } from "./generations.ts";
 import type { Host } from "./host.ts";
-import { move } from "./move.ts";
+import { amend, move, settle } from "./move.ts";
 import { changing, isOwnDoing, type Resident } from "./resident.ts";
+import { awaken } from "./wake.ts";
 
 export interface PauseOptions {
 	/** False stores the disk only: the sandbox boots cold when it is woken. */
 	memory: boolean;
-	reason: "api" | "timeout";
+	reason: "api" | "timeout" | "idle" | "memory";
+}
+
+/** Whether the platform does it by its own rules, so that clients are to see nothing of it. */
+function isUnasked({ reason }: PauseOptions): boolean {
+	return reason === "idle" || reason === "memory";
 }
 
 const SYNC_WITHIN_MS = 60_000;
@@ -28,6 +35,12 @@ export async function pause(host: Host, resident: Resident, options: PauseOption
 		await resident.work.done;
 	}
 	const { id, record, work } = resident;
+	if (record.state === "asleep" && record.unasked && work === undefined) {
+		if (options.memory) return await sleepOnAsAsked(host, resident, options);
+		// What is only in memory goes to the disk first, as it would have when it ran.
+		await awaken(host, resident, { memory: true, timeoutSeconds: 0, reason: "api" });
+		return await pause(host, resident, options);
+	}
 	if (record.state === "asleep" && work === undefined) {
 		throw new DormiceError("state_conflict", `Error pausing sandbox - sandbox '${id}' is already paused`);
 	}
@@ -40,7 +53,24 @@ export async function pause(host: Host, resident: Resident, options: PauseOption
 	return await resident.begin("pause", () => fallAsleep(host, resident, options));
 }
 
-async function fallAsleep(host: Host, resident: Resident, { memory, reason }: PauseOptions): Promise<void> {
+/**
+ * Puts a dozing sandbox to sleep by the platform's own rules: to clients it goes on running. A request that comes meanwhile
+ * is waited for by nobody but the step in progress; then the sandbox goes on, and what was stored is thrown away.
+ */
+export function fall(host: Host, resident: Resident, reason: "idle" | "memory"): Promise<void> {
+	resident.wanted = false;
+	return resident.begin("fall", () => fallAsleep(host, resident, { memory: true, reason }));
+}
+
+/** Its end does not come later by itself any more, and no request wakes it that may not: it is paused. */
+async function sleepOnAsAsked(host: Host, resident: Resident, { reason }: PauseOptions): Promise<void> {
+	await amend(host, resident, { unasked: false, endAt: new Date() }, "pausing a sandbox that sleeps");
+	await tell(host.database, host.log, resident.id, { kind: "paused", reason, detail: { memory: "true" } });
+}
+
+async function fallAsleep(host: Host, resident: Resident, options: PauseOptions): Promise<void> {
+	const { memory, reason } = options;
+	const unasked = isUnasked(options);
 	const beganAtMs = performance.now();
 	const address = resident.link?.address;
 	const parentId = resident.record.generationId ?? undefined;
@@ -48,16 +78,29 @@ async function fallAsleep(host: Host, resident: Resident, { memory, reason }: Pa
 	host.unfinished.add(generationId);
 	try {
 		if (resident.dozing) await goOn(host, resident);
-		await move(host, resident, { to: "checkpointing", reason });
+		if (unasked && resident.wanted) return await settle(host, resident, "request");
+		await move(host, resident, { to: "checkpointing", reason, set: { unasked } });
 		resident.detach();
 		try {
+			if (unasked && resident.wanted) throw new Wanted();
 			if (!memory && address !== undefined) await syncDisk(resident, address);
-			const options = { generationId, memory, reason: "pause", ...(parentId === undefined ? {} : { parentId }) };
-			const generation = await host.engine.checkpoint(resident.id, options);
+			const parent = parentId === undefined ? {} : { parentId };
+			const generation = await host.engine.checkpoint(resident.id, {
+				generationId,
+				memory,
+				reason: "pause",
+				...parent,
+			});
+			if (unasked && resident.wanted) throw new Wanted();
 			await move(host, resident, {
 				to: "asleep",
-				set: { generationId, generationMemory: memory, endAt: new Date() },
-				event: { kind: "paused", reason, durationMs: performance.now() - beganAtMs, detail: { memory: `${memory}` } },
+				set: { generationId, generationMemory: memory, ...(unasked ? {} : { endAt: new Date() }) },
+				event: {
+					kind: unasked ? "fell_asleep" : "paused",
+					reason,
+					durationMs: performance.now() - beganAtMs,
+					detail: { memory: `${memory}` },
+				},
 				also: async (queries) => {
 					const { accessToken } = resident.record;
 					const row = generationRow(generation, { sandboxId: resident.id, accessToken });
@@ -65,7 +108,8 @@ async function fallAsleep(host: Host, resident: Resident, { memory, reason }: Pa
 				},
 			});
 		} catch (error) {
-			await stayAwake(host, resident, { address, generationId, error });
+			await stayAwake(host, resident, { address, generationId, reason, error });
+			if (error instanceof Wanted) return;
 			throw error;
 		}
 	} finally {
@@ -74,6 +118,9 @@ async function fallAsleep(host: Host, resident: Resident, { memory, reason }: Pa
 	await clearAway(host, resident.id);
 	void bestEffort(host.log, `retiring generations of ${resident.id}`, collect(host, resident.id));
 }
+
+/** Why a fall ends early: a request came. */
+class Wanted extends Error {}
 
 /** The sleeping sandbox is safe in its generation: what still stands on the host is a copy. */
 export async function clearAway(host: Host, id: string): Promise<void> {
@@ -88,16 +135,18 @@ export async function clearAway(host: Host, id: string): Promise<void> {
 interface Failure {
 	address: string | undefined;
 	generationId: string;
+	reason?: PauseOptions["reason"];
 	error: unknown;
 }
 
-/** After storing failed: it goes on, unless the commit went through after all. */
+/** After storing failed, or was called off: it goes on, unless the commit went through after all. */
 export async function stayAwake(
 	host: Host,
 	resident: Resident,
-	{ address, generationId, error }: Failure,
+	{ address, generationId, reason = "api", error }: Failure,
 ): Promise<void> {
-	host.log.warn({ err: error, sandbox: resident.id }, "pausing failed");
+	const isWanted = error instanceof Wanted;
+	if (!isWanted) host.log.warn({ err: error, sandbox: resident.id }, "pausing failed");
 	try {
 		if (address === undefined) throw changing(resident.id);
 		// Whether the commit went through decides everything: ask the row before anything is undone.
@@ -110,11 +159,14 @@ export async function stayAwake(
 		await host.engine.resume(resident.id);
 		resident.attach(new Link({ address, httpsPorts: resident.record.network.httpsPorts, fresh: true }));
 		const message = error instanceof Error ? error.message : String(error);
+		const event = { kind: "pause_failed", reason, detail: { error: message.slice(0, 500) } } as const;
 		await move(host, resident, {
 			to: "running",
-			event: { kind: "pause_failed", reason: "api", detail: { error: message.slice(0, 500) } },
+			set: { unasked: false },
+			...(isWanted ? { reason: "request" } : { event }),
 		});
-		await bestEffort(host.log, `deleting ${generationId}`, host.engine.deleteGeneration(generationId));
+		// Whoever came waits for this no longer.
+		void bestEffort(host.log, `deleting ${generationId}`, host.engine.deleteGeneration(generationId));
 	} catch (cause) {
 		host.log.warn({ err: cause, sandbox: resident.id }, "it could not be resumed either; repair takes it over");
 		host.repairSoon();

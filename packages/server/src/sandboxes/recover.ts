@@ -21,7 +21,7 @@ async function comeBack(host: Host, resident: Resident): Promise<void> {
 		resident.attach(link);
 		await move(host, resident, {
 			to: "running",
-			set: { recovering: false, isolation },
+			set: { recovering: false, unasked: false, isolation },
 			event: {
 				kind: "recovered",
 				reason: "crash",

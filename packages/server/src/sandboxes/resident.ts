@@ -44,6 +44,10 @@ export class Resident {
 	dozing = false;
 	/** When `dozing` last changed. */
 	turnedAt = new Date();
+	/** Somebody came for it as it was falling asleep. */
+	wanted = false;
+	/** `Date.now()` before which it is not put to sleep by itself again. */
+	fallNotBeforeMs = 0;
 	/** Memory of the host that it took when that was last looked at. */
 	memoryBytes = 0;
 	/** `Date.now()` before which it is not recovered again. */

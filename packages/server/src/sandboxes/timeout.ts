@@ -34,7 +34,7 @@ export async function expire(host: Host): Promise<void> {
 	const due = await host.database
 		.selectFrom("sandboxes")
 		.select("id")
-		.where("state", "in", ["running", "dozing", "failed"])
+		.where((where) => where.or([where("state", "in", ["running", "dozing", "failed"]), where("unasked", "=", true)]))
 		.where("endAt", "<=", new Date())
 		.orderBy("endAt")
 		.limit(100)

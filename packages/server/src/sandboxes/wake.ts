@@ -6,7 +6,7 @@ import type { Host } from "./host.ts";
 import { move } from "./move.ts";
 import { recover } from "./recover.ts";
 import { changing, type Resident } from "./resident.ts";
-import { type Origin, start } from "./start.ts";
+import { type Origin, type Started, start } from "./start.ts";
 
 export interface WakeOptions {
 	/** False boots cold from the disk, also when there is a memory image. */
@@ -29,14 +29,17 @@ const MAX_TURNS = 4;
 export async function awaken(host: Host, resident: Resident, options: WakeOptions): Promise<boolean> {
 	for (let turn = 0; turn < MAX_TURNS; turn++) {
 		const { work } = resident;
+		// Of one that was put to sleep unasked, nobody is to see that it slept.
+		const { unasked } = resident.record;
 		if (work?.kind === "wake") {
 			await untilAborted(work.result, options.signal);
-			return true;
+			return !unasked;
 		}
 		if (work?.kind === "thaw") {
 			await untilAborted(work.result, options.signal);
 			return false;
 		}
+		if (work?.kind === "fall") resident.wanted = true;
 		if (work !== undefined) {
 			await untilAborted(work.done, options.signal);
 			continue;
@@ -51,7 +54,7 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 					resident.begin("wake", () => host.starts.run(() => wakeUp(host, resident, options))),
 					options.signal,
 				);
-				return true;
+				return !unasked;
 			case "failed":
 				// A recovery failed a moment ago: requests do not make it happen more often.
 				if (Date.now() < resident.recoverNotBeforeMs) throw changing(resident.id);
@@ -73,23 +76,24 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 /** Wakes a sleeping sandbox that the caller has begun work on. On failure it sleeps on. */
 export async function wakeUp(host: Host, resident: Resident, options: WakeOptions): Promise<void> {
 	const beganAtMs = performance.now();
-	const { generationId, generationMemory } = resident.record;
+	const { generationId, generationMemory, unasked, endAt: end } = resident.record;
 	if (generationId === null) throw new DormiceError("generation_not_found", "This sandbox has no stored state.");
-	const hasMemory = options.memory && generationMemory === true;
+	// A boot from the disk is for who paused it: one that sleeps unasked has processes that its client counts on.
+	const hasMemory = (options.memory || unasked) && generationMemory === true;
 	const origin: Origin = hasMemory
 		? { from: "memory", generationId, introduced: true }
 		: { from: "disk", generationId };
 	await move(host, resident, { to: "waking", reason: options.reason });
 	try {
-		const { link, isolation } = await start(host, resident.record, origin);
+		const { link, isolation } = await startFrom(host, resident, origin, options);
 		resident.attach(link);
 		const startedAt = new Date();
-		const endAt = new Date(startedAt.getTime() + options.timeoutSeconds * 1000);
+		const endAt = unasked ? end : new Date(startedAt.getTime() + options.timeoutSeconds * 1000);
 		await move(host, resident, {
 			to: "running",
 			set: {
-				startedAt,
-				endAt,
+				...(unasked ? {} : { startedAt, endAt }),
+				unasked: false,
 				isolation,
 				...(options.autoPause === undefined ? {} : { autoPause: options.autoPause }),
 			},
@@ -105,6 +109,19 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 	} catch (error) {
 		await sleepOn(host, resident, error);
 		throw error;
+	}
+}
+
+/** As asked; and where memory cannot be read any more, for who said that the disk will do, from the disk. */
+async function startFrom(host: Host, { record }: Resident, origin: Origin, { memory }: WakeOptions): Promise<Started> {
+	try {
+		return await start(host, record, origin);
+	} catch (error) {
+		const isUnreadable =
+			error instanceof DormiceError &&
+			(error.reason === "generation_incompatible" || error.reason === "generation_corrupt");
+		if (memory || origin.from !== "memory" || !isUnreadable) throw error;
+		return await start(host, record, { from: "disk", generationId: origin.generationId });
 	}
 }
 
