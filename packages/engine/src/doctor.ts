@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { DormiceError, type engine, newId } from "@dormice/protocol";
-import { openDrivers } from "./drivers.ts";
+import { probeDrivers } from "./drivers.ts";
 import type { Host } from "./host.ts";
 import { bestEffort } from "./log.ts";
 import type { Queue } from "./queue.ts";
@@ -15,8 +15,11 @@ export async function probe(
 	queue: Queue,
 	run: boolean,
 ): Promise<MessageInitShape<typeof engine.ProbeResponseSchema>> {
-	const { reports } = await openDrivers(host.config, host.native);
+	const reports = await probeDrivers(host.config);
 	for (const report of reports) {
+		// What sandboxes are started with: an update of the host's own is taken up by the next engine.
+		const inUse = host.drivers.find(({ isolation }) => isolation === report.isolation);
+		if (inUse && report.usable) report.version = inUse.version;
 		if (!run || !report.usable) continue;
 		const id = newId("sandbox");
 		try {

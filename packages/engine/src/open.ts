@@ -22,18 +22,21 @@ import { Records } from "./sandboxes/record.ts";
 export async function openHost(config: Config): Promise<Host> {
 	await mkdir(config.run, { recursive: true, mode: 0o711 });
 	const native = await Native.build(config.data);
-	const [{ usable, reports }, pool, cgroups] = await Promise.all([
-		openDrivers(config, native),
+	const records = new Records(config.run);
+	await records.open();
+	const [pool, cgroups, living] = await Promise.all([
 		Pool.open({ data: config.data, ownMount: config.pool, sizeGiB: config.poolGiB, native }),
 		Cgroups.open(config.instance),
+		records.list(),
 	]);
+	const generations = new Generations(pool);
+	const stored = await generations.list();
+	const needed = new Set([...stored, ...living].map(({ engineVersion }) => engineVersion ?? ""));
+	const { usable, reports } = await openDrivers(config, native, needed);
 	for (const report of reports) if (!report.usable) log.warn({ report }, `${report.isolation} cannot be used`);
-	const records = new Records(config.run);
 	const logs = new Logs(config.data);
 	const disks = new Disks(pool, native);
-	const generations = new Generations(pool);
-	await Promise.all([records.open(), logs.open(), generations.removePartials()]);
-	const living = await records.list();
+	await Promise.all([logs.open(), generations.removePartials()]);
 	await removeOrphans({ config, cgroups, native }, new Set(living.map((record) => record.machineId)));
 	await disks.emptyTrash();
 	const { instance, slotNet, slotsReady, serverGid } = config;

@@ -33,7 +33,9 @@ export function viewMessage({
 }
 
 export function generationMessage({
-	processes: _,
+	processes: _processes,
+	files: _files,
+	cpuFeatures: _features,
 	...manifest
 }: Manifest): MessageInitShape<typeof engine.GenerationSchema> {
 	return {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readdir, writeFile } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { newId } from "@dormice/protocol";
 import type { Pool } from "../disk/pool.ts";
-import { Generations, type Manifest } from "./generations.ts";
+import { type Filled, Generations } from "./generations.ts";
 
 /** A pool of plain directories: what is tested here is when a generation gets its name. */
 async function plainPool() {
@@ -15,7 +16,7 @@ async function plainPool() {
 	return { dir, generations: new Generations(pool) };
 }
 
-function manifest(generationId: string): Omit<Manifest, "memoryBytes"> {
+function manifest(generationId: string): Filled {
 	const limits = { cpuCount: 1, memoryMiB: 64, diskMiB: 64, pids: 16 };
 	const made = {
 		engineVersion: "1",
@@ -50,6 +51,53 @@ test("a memory image of another size than it was written with is corrupt, and it
 	await writeFile(join(generations.memory(id), "pages.img"), "0123");
 	await assert.rejects(generations.read(id), { reason: "generation_corrupt" });
 	assert.equal((await generations.readManifest(id)).rootfsId, "base-0123456789abcdef");
+});
+
+/** [what is done to it, what is said of it] */
+const DAMAGES: [(path: string) => Promise<void>, RegExp][] = [
+	[(path) => truncate(path, 2_500_000), /pages.img has 2500000 bytes of 3000000/],
+	[(path) => flip(path, 2_999_999), /pages.img differs within its MiB 2/],
+	[(path) => flip(path, 0), /pages.img differs within its MiB 0/],
+	[(path) => rm(path), /pages.img is missing/],
+];
+
+async function flip(path: string, at: number): Promise<void> {
+	const before = await stat(path);
+	await using file = await open(path, "r+");
+	const { buffer } = await file.read(Buffer.alloc(1), 0, 1, at);
+	await file.write(Buffer.from([(buffer[0] ?? 0) ^ 1]), 0, 1, at);
+	// Whoever looks at this time alone sees nothing.
+	await utimes(path, before.atime, before.mtime);
+}
+
+test("a damaged memory image is found before it is used, by whoever wrote it and by the next engine", async () => {
+	for (const [damage, said] of DAMAGES) {
+		for (const later of [false, true]) {
+			const { generations, dir } = await plainPool();
+			const id = newId("generation");
+			await generations.write(id, async (partial, memoryWritten) => {
+				await writeFile(join(partial, "memory", "pages.img"), randomBytes(3_000_000));
+				await writeFile(join(partial, "memory", "checkpoint.img"), "x");
+				memoryWritten();
+				return manifest(id);
+			});
+			const whole = await generations.readManifest(id);
+			await generations.verify(whole);
+			await damage(join(generations.memory(id), "pages.img"));
+			const used = later ? new Generations({ dir } as unknown as Pool) : generations;
+			await assert.rejects(used.verify(whole), { reason: "generation_corrupt", message: said });
+		}
+	}
+});
+
+test("a damaged manifest is not believed", async () => {
+	const { generations, dir } = await plainPool();
+	const id = newId("generation");
+	await generations.write(id, async () => manifest(id));
+	await generations.readManifest(id);
+	const path = join(dir, "generations", id, "manifest.json");
+	await writeFile(path, (await readFile(path, "utf8")).replace('"memory":true', '"memory":fals'));
+	await assert.rejects(generations.readManifest(id), { reason: "generation_corrupt" });
 });
 
 test("what a crash left half-written is not listed, and removed at the next start", async () => {

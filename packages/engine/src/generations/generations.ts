@@ -1,11 +1,15 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { DormiceError, isId } from "@dormice/protocol";
+import { cpuFeatures } from "../cpu.ts";
 import type { Pool } from "../disk/pool.ts";
 import type { Process } from "../driver.ts";
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
+import { Summing } from "./summing.ts";
+import { type FileSum, firstDamage } from "./sums.ts";
 
 /** What a stored state is and what can read it. */
 export type Manifest = {
@@ -23,9 +27,16 @@ export type Manifest = {
 	createdAt: string;
 	reason: string;
 	limits: Limits;
+	/** The memory image's files; missing in manifests of version 0.1.0, whose content cannot be verified. */
+	files?: FileSum[];
+	/** What the processor could do that it was made on. */
+	cpuFeatures?: string[];
 	/** What ran in it; missing in manifests of version 0.1.0. */
 	processes?: Process[];
 };
+
+/** What is known of a generation before its files are looked at. */
+export type Filled = Omit<Manifest, "memoryBytes" | "diskBytes" | "files" | "cpuFeatures">;
 
 /**
  * Stored states: `generations/<id>/{disk,memory,manifest.json}` in the pool. One is written beside the others under another
@@ -33,6 +44,9 @@ export type Manifest = {
  */
 export class Generations {
 	readonly #pool: Pool;
+	readonly #summing = new Summing();
+	/** Memory images that this process wrote or read whole, and how their files looked then to `stat`. */
+	readonly #known = new Map<string, string>();
 
 	constructor(pool: Pool) {
 		this.#pool = pool;
@@ -50,23 +64,32 @@ export class Generations {
 		return join(this.dir(id), "memory");
 	}
 
-	/** Writes a generation: `fill` puts `disk` and `memory` into the directory it is given. Undone whole when it throws. */
-	async write(
-		id: string,
-		fill: (dir: string) => Promise<Omit<Manifest, "memoryBytes" | "diskBytes">>,
-	): Promise<Manifest> {
+	/**
+	 * Writes a generation: `fill` puts `disk` and `memory` into the directory it is given, and says when the memory is there,
+	 * for its checksums to be computed meanwhile. Undone whole when it throws.
+	 */
+	async write(id: string, fill: (dir: string, memoryWritten: () => void) => Promise<Filled>): Promise<Manifest> {
 		const partial = `${this.dir(id)}.partial`;
 		if (existsSync(this.dir(id))) throw new DormiceError("already_exists", `Generation ${id} exists already.`);
 		await this.#remove(partial);
 		try {
 			await mkdir(join(partial, "memory"), { recursive: true, mode: 0o700 });
+			const memory = join(partial, "memory");
+			let summing: Promise<FileSum[]> | undefined;
+			const filled = await fill(partial, () => {
+				summing = this.#summing.of(memory);
+				summing.catch(() => undefined);
+			});
 			const manifest: Manifest = {
-				...(await fill(partial)),
-				memoryBytes: await bytesIn(join(partial, "memory")),
+				...filled,
+				files: await (summing ?? this.#summing.of(memory)),
+				cpuFeatures: cpuFeatures(),
+				memoryBytes: await bytesIn(memory),
 				diskBytes: await allocatedIn(join(partial, "disk")),
 			};
-			await writeFile(join(partial, "manifest.json"), JSON.stringify(manifest));
+			await writeFile(join(partial, "manifest.json"), withSum(JSON.stringify(manifest)));
 			await rename(partial, this.dir(id));
+			this.#known.set(id, await looksOf(this.memory(id)));
 			// One flush for all of it: until it returns nobody was told of this generation.
 			await this.#pool.sync();
 			return manifest;
@@ -85,19 +108,33 @@ export class Generations {
 		} catch (error) {
 			throw new DormiceError("generation_not_found", `Generation ${id} is not on this host.`, { cause: error });
 		}
-		return JSON.parse(text) as Manifest;
+		const manifest = readSummed<Manifest>(text);
+		if (manifest !== undefined) return manifest;
+		throw new DormiceError("generation_corrupt", `The manifest of generation ${id} is damaged.`);
 	}
 
 	/** The manifest, checked against what is there: before its memory is used. */
 	async read(id: string): Promise<Manifest> {
 		const manifest = await this.readManifest(id);
-		if (manifest.memory && (await bytesIn(this.memory(id))) !== manifest.memoryBytes) {
-			throw new DormiceError(
-				"generation_corrupt",
-				`The memory image of generation ${id} is not the size it was written with. Boot it from its disk.`,
-			);
-		}
+		const bytes = manifest.memory ? await bytesIn(this.memory(id)).catch(() => -1) : manifest.memoryBytes;
+		if (bytes !== manifest.memoryBytes) throw damaged(id, "it is not the size it was written with");
 		return manifest;
+	}
+
+	/**
+	 * Resolves when the memory image is known to be what was written; throws `generation_corrupt` when it is not. Nothing of
+	 * it may run before. Files that this process wrote or read whole, and that nobody touched since, are not read again:
+	 * what happens to them below the file system is found by the pool's own checksums.
+	 */
+	async verify(manifest: Manifest): Promise<void> {
+		const { generationId: id, files } = manifest;
+		if (!manifest.memory || files === undefined) return;
+		const looks = await looksOf(this.memory(id)).catch(() => "");
+		if (looks !== "" && this.#known.get(id) === looks) return;
+		this.#known.delete(id);
+		const damage = firstDamage(files, await this.#summing.of(this.memory(id)));
+		if (damage !== undefined) throw damaged(id, damage);
+		this.#known.set(id, looks);
 	}
 
 	/** Every whole generation. */
@@ -128,6 +165,7 @@ export class Generations {
 	}
 
 	async delete(id: string): Promise<void> {
+		this.#known.delete(id);
 		if (!existsSync(this.dir(id))) return;
 		// Renamed first, so that a crash in the middle leaves nothing that looks whole.
 		const doomed = `${this.dir(id)}.partial`;
@@ -139,6 +177,38 @@ export class Generations {
 	async #remove(dir: string): Promise<void> {
 		await this.#pool.deleteSubvolume(join(dir, "disk"));
 		await rm(dir, { recursive: true, force: true });
+	}
+}
+
+function damaged(id: string, how: string): DormiceError {
+	return new DormiceError(
+		"generation_corrupt",
+		`The memory image of generation ${id} is damaged: ${how}. Boot it from its disk.`,
+	);
+}
+
+/** Changes with whatever changes a file: nobody but the kernel sets an inode's time of change. */
+async function looksOf(dir: string): Promise<string> {
+	const names = (await readdir(dir)).toSorted();
+	const stats = await Promise.all(names.map((name) => stat(join(dir, name), { bigint: true })));
+	return names
+		.map((name, i) => `${name} ${stats[i]?.ino} ${stats[i]?.size} ${stats[i]?.mtimeNs} ${stats[i]?.ctimeNs}`)
+		.join("\n");
+}
+
+/** A line of JSON, with its checksum on the next. */
+function withSum(json: string): string {
+	return `${json}\n${crc32(json)}\n`;
+}
+
+/** What `withSum` wrote, or plain JSON as version 0.1.0 did; undefined when it is damaged. */
+function readSummed<T>(text: string): T | undefined {
+	const [json = "", sum] = text.split("\n");
+	if (sum !== undefined && sum !== String(crc32(json))) return undefined;
+	try {
+		return JSON.parse(json) as T;
+	} catch {
+		return undefined;
 	}
 }
 

@@ -6,7 +6,6 @@ import type { Driver, Machine, Process } from "../driver.ts";
 import type { Native } from "../native.ts";
 import { writeWhole } from "../whole-file.ts";
 import { call, callWith, readState } from "./control.ts";
-import { RUNSC_FLAGS } from "./flags.ts";
 import { networkLinks } from "./network-links.ts";
 import { readProcesses } from "./processes.ts";
 import { BINDS, ociSpec } from "./spec.ts";
@@ -26,10 +25,13 @@ export class GvisorDriver implements Driver {
 	readonly #runsc: string;
 	readonly #native: Native;
 	readonly #direct: boolean;
+	readonly #flags: readonly string[];
 
-	constructor(runsc: string, version: string, native: Native) {
+	/** `flags`: those that `version` was computed with. */
+	constructor({ runsc, version, flags }: { runsc: string; version: string; flags: readonly string[] }, native: Native) {
 		this.#runsc = runsc;
 		this.#native = native;
+		this.#flags = flags;
 		this.version = version;
 		this.#direct = DIRECT_RELEASES.some((release) => release.test(version));
 		if (this.#direct) {
@@ -74,7 +76,7 @@ export class GvisorDriver implements Driver {
 			}
 			// Without --leave-running a save that fails (disk full) kills the sandbox all the same.
 			const save = ["checkpoint", "--leave-running", "--compression=none", "--exclude-committed-zero-pages"];
-			const args = [`--root=${runscRoot(machine)}`, ...RUNSC_FLAGS, ...save, `--image-path=${memoryDir}`, machine.id];
+			const args = [`--root=${runscRoot(machine)}`, ...this.#flags, ...save, `--image-path=${memoryDir}`, machine.id];
 			await command(this.#runsc, args, { timeoutMs: 120_000 });
 		} catch (error) {
 			throw notStorable(error) ?? error;
@@ -121,7 +123,7 @@ export class GvisorDriver implements Driver {
 
 	async #start(machine: Machine, verb: readonly string[]): Promise<void> {
 		const runscLog = join(machine.dir, "runsc.log");
-		const runsc = [this.#runsc, `--root=${runscRoot(machine)}`, `--log=${runscLog}`, ...RUNSC_FLAGS, ...verb];
+		const runsc = [this.#runsc, `--root=${runscRoot(machine)}`, `--log=${runscLog}`, ...this.#flags, ...verb];
 		const [file = "", ...args] = [...machine.launch, ...runsc];
 		try {
 			await command(file, args, { timeoutMs: 60_000 });

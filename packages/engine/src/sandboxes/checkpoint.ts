@@ -37,8 +37,9 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 		host.faults.at("checkpoint.begin");
 		await steps.time("cut", host.slots.cut(record.slot));
 		await steps.time("pause", driver.pause(machine));
-		const written = host.generations.write(options.generationId, async (dir) => {
+		const written = host.generations.write(options.generationId, async (dir, memoryWritten) => {
 			if (options.memory) await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
+			memoryWritten();
 			host.faults.at("checkpoint.memory");
 			const { disk } = mountsOf(host, record.machineId);
 			await steps.time("disk", host.disks.store(record.id, disk, join(dir, "disk")));
@@ -71,7 +72,8 @@ export async function resume(host: Host, record: SandboxRecord): Promise<void> {
 }
 
 function driverOf(host: Host, record: SandboxRecord) {
-	const driver = host.drivers.find((one) => one.isolation === record.isolation);
+	const ofKind = host.drivers.filter((one) => one.isolation === record.isolation);
+	const driver = ofKind.find((one) => one.version === record.engineVersion) ?? ofKind[0];
 	if (!driver)
 		throw new DormiceError(
 			"isolation_unavailable",

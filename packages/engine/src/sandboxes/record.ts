@@ -10,6 +10,8 @@ export type SandboxRecord = {
 	/** Names its processes, mounts, cgroups and driver's files: a new one with each start. */
 	readonly machineId: string;
 	readonly isolation: "gvisor" | "microvm";
+	/** The driver's version that runs it; missing in records of version 0.1.0. */
+	readonly engineVersion?: string;
 	readonly limits: Limits;
 	readonly rootfsId: string;
 	readonly guestId: string;

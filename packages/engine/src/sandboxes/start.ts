@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { DormiceError } from "@dormice/protocol";
+import { cpuFeatures } from "../cpu.ts";
 import type { Driver, Machine } from "../driver.ts";
 import type { Manifest } from "../generations/generations.ts";
 import type { Host } from "../host.ts";
@@ -23,7 +24,8 @@ export async function boot(host: Host, id: string, limits: Limits, source: BootS
 	await checkAbsent(host, id);
 	const disk = await bootDisk(host, id, limits, source);
 	const record = { id, limits, rootfsId: disk.rootfsId, guestId: await host.guests.current(), bootId: randomUUID() };
-	return start(host, record, disk, async (driver, machine, mounted) => {
+	const driver = chooseDriver(host);
+	return start(host, driver, record, disk, async (machine, mounted) => {
 		await mounted;
 		return driver.boot(machine);
 	});
@@ -35,40 +37,50 @@ export async function restore(host: Host, id: string, limits: Limits, generation
 	const manifest = await host.generations.read(generationId);
 	const driver = checkCompatible(host, manifest);
 	const record = { id, limits, rootfsId: manifest.rootfsId, guestId: manifest.guestId, bootId: manifest.bootId };
-	const disk = { keepOnFailure: false, make: () => host.disks.createFrom(id, host.generations.disk(generationId)) };
+	// With the disk, for which everything waits before anything runs.
+	const make = async () => {
+		await Promise.all([
+			host.disks.createFrom(id, host.generations.disk(generationId)),
+			host.generations.verify(manifest),
+		]);
+	};
+	const disk = { keepOnFailure: false, make };
 	const memory = host.generations.memory(generationId);
-	const ready = host.ready.take(limits);
 	const { fill } = driver;
+	// Those that wait are of the driver that new sandboxes get.
+	const ready = driver === host.drivers[0] ? host.ready.take(limits) : undefined;
 	if (ready && fill) {
 		try {
-			return await start(host, record, disk, (_, machine, mounted) => fill(machine, memory, mounted), ready);
+			return await start(host, driver, record, disk, (machine, mounted) => fill(machine, memory, mounted), ready);
 		} catch (error) {
+			if (error instanceof DormiceError && error.reason === "generation_corrupt") throw error;
 			log.warn({ err: error, sandbox: id }, "a machine that was ready could not be filled; starting another");
 		}
 	}
-	return start(host, record, disk, async (_, machine, mounted) => {
+	return start(host, driver, record, disk, async (machine, mounted) => {
 		await mounted;
 		return driver.restore(machine, memory);
 	});
 }
 
 type NewRecord = Pick<SandboxRecord, "id" | "limits" | "rootfsId" | "guestId" | "bootId">;
-type Launch = (driver: Driver, machine: Machine, mounted: Promise<unknown>) => Promise<number>;
+type Launch = (machine: Machine, mounted: Promise<unknown>) => Promise<number>;
 type Disk = { keepOnFailure: boolean; make: () => Promise<void> };
 
 /** Puts the parts together and lets the driver start the machine. What it made is gone again when it throws. */
 async function start(
 	host: Host,
+	driver: Driver,
 	base: NewRecord,
 	disk: Disk,
 	launch: Launch,
 	ready?: ReadyMachine,
 ): Promise<SandboxRecord> {
 	const steps = new Steps({ verb: "start", sandbox: base.id, ready: String(ready !== undefined) });
-	const driver = chooseDriver(host);
 	const machineId = ready?.machineId ?? newMachineId();
 	const slot = ready?.slot ?? (await host.slots.claim()).n;
-	const record: SandboxRecord = { ...base, machineId, isolation: driver.isolation, slot, phase: "starting", pid: 0 };
+	const { isolation, version: engineVersion } = driver;
+	const record: SandboxRecord = { ...base, machineId, isolation, engineVersion, slot, phase: "starting", pid: 0 };
 	try {
 		// The record first: whatever is made after it is found again by its id.
 		await host.records.write(record);
@@ -85,7 +97,7 @@ async function start(
 		);
 		try {
 			host.faults.at("machine.launch");
-			record.pid = await steps.time("machine", launch(driver, machine, mounted));
+			record.pid = await steps.time("machine", launch(machine, mounted));
 		} finally {
 			// What is being made is undone only once it is there.
 			await mounted.catch(() => undefined);
@@ -148,12 +160,20 @@ function checkCompatible(host: Host, manifest: Manifest): Driver {
 			`Generation ${manifest.generationId} has no memory image. Boot it from its disk.`,
 		);
 	}
-	const driver = chooseDriver(host);
-	if (manifest.isolation !== driver.isolation || manifest.engineVersion !== driver.version) {
+	const { generationId, isolation, engineVersion } = manifest;
+	const able = new Set(cpuFeatures());
+	const missing = (manifest.cpuFeatures ?? []).filter((feature) => !able.has(feature));
+	if (missing.length > 0) {
 		throw new DormiceError(
 			"generation_incompatible",
-			`Generation ${manifest.generationId} was made by ${manifest.isolation} ${manifest.engineVersion}; this host has ${driver.isolation} ${driver.version}. Boot it from its disk.`,
+			`Generation ${generationId} was made on a processor with ${missing.join(", ")}, which this one lacks. Boot it from its disk.`,
 		);
 	}
-	return driver;
+	const driver = host.drivers.find((one) => one.isolation === isolation && one.version === engineVersion);
+	if (driver) return driver;
+	const here = chooseDriver(host);
+	throw new DormiceError(
+		"generation_incompatible",
+		`Generation ${generationId} was made by ${isolation} ${engineVersion}; this host has ${here.isolation} ${here.version}. Boot it from its disk.`,
+	);
 }

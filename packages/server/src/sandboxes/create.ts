@@ -5,6 +5,7 @@ import { fromDatabaseError } from "../database/database.ts";
 import type { NewSandbox, Template } from "../database/schema.ts";
 import { bestEffort } from "../log.ts";
 import { countSpawn } from "../templates/templates.ts";
+import { isDamage, markDamaged } from "./damage.ts";
 import { isReferred } from "./generations.ts";
 import type { Host } from "./host.ts";
 import { move, TRANSITION_MS } from "./move.ts";
@@ -81,6 +82,7 @@ export async function createSandbox(host: Host, request: CreateRequest): Promise
 				});
 				host.expireAt(endAt);
 			} catch (error) {
+				if (isDamage(error)) await markDamaged(host, generationId);
 				await discard(host, resident);
 				throw error;
 			}

@@ -123,6 +123,29 @@ suite("time travel", () => {
 		await Sandbox.kill(id, platform.e2b);
 	});
 
+	test("a damaged state is told with what else there is, and an event", async () => {
+		const { sandboxId: id } = await Sandbox.create(platform.e2b);
+		await count(id);
+		const { generationID } = await checkpoint(id, "sound");
+		await Sandbox.pause(id, platform.e2b);
+		platform.engine.failures.set("restore", { reason: "generation_corrupt", times: 1 });
+		const refused = await platform.api("POST", `/v2/sandboxes/${id}/connect`, {});
+		const { message } = refused.body as { message: string };
+		assert.equal(refused.status, 500);
+		assert.ok(message.includes("memory: false") && message.includes(generationID), message);
+		const [slept] = (await history(id)) as (Generation & { corrupt: boolean })[];
+		assert.equal(slept?.corrupt, true);
+		const { body } = await platform.api("GET", `/sandboxes/${id}/logs`);
+		const { logEntries } = body as { logEntries: { fields: { event: string; offered?: string } }[] };
+		const event = logEntries.find(({ fields }) => fields.event === "generation_corrupt");
+		assert.equal(event?.fields.offered, `disk, ${generationID}`);
+		assert.equal((await rollback(id, slept?.generationID ?? "")).status, 500, "not to a damaged one");
+		await rollback(id, "sound");
+		await Sandbox.connect(id, platform.e2b);
+		assert.equal(await count(id), 2);
+		await Sandbox.kill(id, platform.e2b);
+	});
+
 	test("what differs from a state, and deleting one", async () => {
 		const { sandboxId: id } = await Sandbox.create(platform.e2b);
 		const { generationID } = await checkpoint(id, "one");

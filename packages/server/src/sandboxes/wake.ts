@@ -1,6 +1,7 @@
 import { DormiceError } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
 import { untilAborted } from "../lifetime/wait.ts";
+import { isDamage, offerOthers } from "./damage.ts";
 import { thaw } from "./doze.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
@@ -108,6 +109,7 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 		host.expireAt(endAt);
 	} catch (error) {
 		await sleepOn(host, resident, error);
+		if (isDamage(error)) throw await offerOthers(host, resident, generationId, error);
 		throw error;
 	}
 }

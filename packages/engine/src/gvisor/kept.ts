@@ -1,0 +1,51 @@
+import { constants, existsSync } from "node:fs";
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { writeWhole } from "../whole-file.ts";
+import { RUNSC_FLAGS } from "./flags.ts";
+
+/** A gVisor binary with the flags it is run with; what it stored can only be read by the same two. */
+export type Release = { runsc: string; version: string; flags: readonly string[] };
+
+/** The copies of gVisor that stored states were made by, so that an update of the host's own leaves them readable. */
+export class KeptReleases {
+	readonly #dir: string;
+
+	constructor(data: string) {
+		this.#dir = join(data, "bin");
+	}
+
+	/** Keeps a copy of a release, unless there is one. Answers the copy: what runs is then what was kept. */
+	async keep(runsc: string, version: string): Promise<Release> {
+		await mkdir(this.#dir, { recursive: true, mode: 0o755 });
+		const path = join(this.#dir, `runsc-${version}`);
+		if (!existsSync(path)) {
+			await writeWhole(`${path}.flags`, JSON.stringify(RUNSC_FLAGS));
+			await copyFile(runsc, `${path}.partial`, constants.COPYFILE_FICLONE);
+			await chmod(`${path}.partial`, 0o755);
+			await rename(`${path}.partial`, path);
+		}
+		return { runsc: path, version, flags: RUNSC_FLAGS };
+	}
+
+	async list(): Promise<Release[]> {
+		const names = (await readdir(this.#dir)).filter(
+			(name) => /^runsc-[\w.~-]+$/.test(name) && !/\.(flags|partial)$/.test(name),
+		);
+		return Promise.all(
+			names.map(async (name) => {
+				const runsc = join(this.#dir, name);
+				const flags = JSON.parse(await readFile(`${runsc}.flags`, "utf8")) as string[];
+				return { runsc, version: name.slice("runsc-".length), flags };
+			}),
+		);
+	}
+
+	/** Removes the copies whose version is not among those that are needed. */
+	async removeOthers(needed: ReadonlySet<string>): Promise<void> {
+		for (const { runsc, version } of await this.list()) {
+			if (needed.has(version)) continue;
+			for (const path of [runsc, `${runsc}.flags`]) await rm(path, { force: true });
+		}
+	}
+}
