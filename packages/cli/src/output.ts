@@ -36,6 +36,20 @@ export function tableLines(header: readonly string[], rows: readonly (readonly s
 	);
 }
 
+const UNITS = [
+	["d", 86_400_000],
+	["h", 3_600_000],
+	["min", 60_000],
+	["s", 1_000],
+] as const;
+
+/** `1.5 s`, `12 min`: in the largest unit that it is one of. */
+export function duration(ms: number): string {
+	const [unit, size] = UNITS.find(([, size]) => Math.abs(ms) >= size) ?? ["ms", 1];
+	const value = ms / size;
+	return `${unit === "ms" || Math.abs(value) >= 10 ? Math.round(value) : Number(value.toFixed(1))} ${unit}`;
+}
+
 /** Says what went wrong, and answers the exit code for it. */
 export function report(error: unknown): number {
 	const message = error instanceof DormiceError ? error.message : unexpected(error);

@@ -28,6 +28,7 @@ const GROUPS: Record<string, Record<string, () => Promise<Builder>>> = {
 		resume: async () => (await import("./commands/resume.ts")).resumeCommand,
 		kill: async () => (await import("./commands/kill.ts")).killCommand,
 		checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
+		why: async () => (await import("./commands/why.ts")).whyCommand,
 		history: async () => (await import("./commands/history.ts")).historyCommand,
 		rollback: async () => (await import("./commands/rollback.ts")).rollbackCommand,
 		diff: async () => (await import("./commands/diff.ts")).diffCommand,

@@ -7,6 +7,11 @@ export function parseAssignment(text: string, sofar: Record<string, string> = {}
 	return { ...sofar, [text.slice(0, equals)]: text.slice(equals + 1) };
 }
 
+/** A whole number of seconds; 0 has a meaning of its own. */
+export function parseDelay(text: string): number {
+	return text === "0" ? 0 : parseSeconds(text);
+}
+
 /** A whole number of seconds, at least 1. */
 export function parseSeconds(text: string): number {
 	const seconds = Number(text);

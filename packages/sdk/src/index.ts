@@ -11,9 +11,12 @@ export type {
 	ForkOptions,
 	Generation,
 	GuestProcess,
+	Lifecycle,
 	ListOptions,
 	LogEntry,
 	Metric,
+	RestOptions,
 	Sandboxes,
 	SandboxInfo,
+	Signal,
 } from "./sandboxes.ts";

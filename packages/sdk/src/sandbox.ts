@@ -5,7 +5,14 @@ import type { Endpoint } from "./endpoint.ts";
 import { type ExecOptions, Execution } from "./execution.ts";
 import { Files } from "./files.ts";
 import { openPty, type Pty, type PtyOptions } from "./pty.ts";
-import { type Difference, type ForkOptions, type Generation, Sandboxes, type SandboxInfo } from "./sandboxes.ts";
+import {
+	type Difference,
+	type ForkOptions,
+	type Generation,
+	type Lifecycle,
+	Sandboxes,
+	type SandboxInfo,
+} from "./sandboxes.ts";
 
 /** One sandbox, as a thing to work in. */
 export class Sandbox {
@@ -47,6 +54,11 @@ export class Sandbox {
 	/** Stores it as it is now, and lets it go on. */
 	checkpoint(options?: { label?: string }): Promise<Generation> {
 		return this.#sandboxes.checkpoint(this.id, options);
+	}
+
+	/** Why it is awake, how long it was in each state, and how it came there. Does not wake it. */
+	lifecycle(options?: { limit?: number }): Promise<Lifecycle> {
+		return this.#sandboxes.lifecycle(this.id, options);
 	}
 
 	/** Its stored states, the newest first. */

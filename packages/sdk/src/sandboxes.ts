@@ -9,6 +9,8 @@ export interface SandboxInfo {
 	clientID?: string;
 	alias?: string;
 	state?: "running" | "paused";
+	/** Where it is on the ladder, whatever it reads as: `running`, `dozing`, `asleep`. */
+	rung?: string;
 	/** RFC 3339. */
 	startedAt?: string;
 	/** RFC 3339. */
@@ -22,6 +24,45 @@ export interface SandboxInfo {
 	domain?: string | null;
 }
 
+/** How a sandbox rests when nobody needs it; what is left out, its template or the platform says. */
+export interface RestOptions {
+	/** `idle`: not while a process lives that a client started. `always`: whatever waits inside. */
+	doze?: "idle" | "always";
+	/** Quiet for this long, it is frozen in RAM. 0: never. */
+	dozeAfterMs?: number;
+	/** Frozen for this long, it is put to sleep. 0: never. */
+	sleepAfterMs?: number;
+}
+
+/** Something that holds a sandbox awake. */
+export interface Signal {
+	/** `request`, `recent`, `cpu`, `process`, `silent`, `setting` or `change`. */
+	signal: string;
+	/** RFC 3339. */
+	since: string;
+	/** A sentence for a person. */
+	detail: string;
+}
+
+/** Where a sandbox is on the ladder, why, and how it came there. */
+export interface Lifecycle {
+	sandboxID: string;
+	/** `running`, `dozing`, `asleep` and those between. */
+	state: string;
+	/** RFC 3339. */
+	since: string;
+	/** What `state` says elsewhere. */
+	reads?: "running" | "paused";
+	rest: Required<RestOptions>;
+	awake: Signal[];
+	/** RFC 3339; while it dozes. */
+	sleepsAt?: string;
+	/** Milliseconds in each state, this one included. */
+	timesMs: Record<string, number>;
+	/** Changes of state, the newest first. */
+	history: { at: string; from: string; to: string; reason: string; lastedMs: number }[];
+}
+
 export interface CreateOptions {
 	/** Template id or alias; `base` when it is not given. */
 	template?: string;
@@ -29,6 +70,8 @@ export interface CreateOptions {
 	timeoutS?: number;
 	env?: Record<string, string>;
 	metadata?: Record<string, string>;
+	/** How it rests when nobody needs it. */
+	rest?: RestOptions;
 	/** At the timeout: pause instead of kill. */
 	autoPause?: boolean;
 	/** A request to the paused sandbox wakes it. */
@@ -131,6 +174,7 @@ export class Sandboxes {
 				envVars: options.env,
 				metadata: options.metadata,
 				autoPause: options.autoPause,
+				...options.rest,
 				autoResume: options.autoResume === undefined ? undefined : { enabled: options.autoResume },
 			},
 			...pick(options),
@@ -239,6 +283,15 @@ export class Sandboxes {
 	/** Puts the sandbox's end at least `durationS` seconds from now, never sooner than it was. */
 	async extend(id: string, durationS: number, options: { signal?: AbortSignal } = {}): Promise<void> {
 		await call(this.#endpoint, "POST", `${path(id)}/refreshes`, { body: { duration: durationS }, ...options });
+	}
+
+	/** Why it is awake, how long it was in each state, and its last `limit` changes (100). Does not wake it. */
+	async lifecycle(id: string, options: { limit?: number; signal?: AbortSignal } = {}): Promise<Lifecycle> {
+		const { body } = await call(this.#endpoint, "GET", `${path(id)}/lifecycle`, {
+			query: { limit: options.limit?.toFixed(0) },
+			...pick(options),
+		});
+		return body as Lifecycle;
 	}
 
 	/** Samples of what the sandbox uses, oldest first. */

@@ -110,7 +110,7 @@ export class Server implements AsyncDisposable {
 		const domain = () => config.domain ?? `localhost:${port}`;
 		const identity = new Identity(database);
 		const ready = () => checkReady(host, templates, trouble);
-		const api = await openApi({ host, identity, templates, sampler, domain, ready });
+		const api = await openApi({ host, identity, templates, sampler, idleness, domain, ready });
 		const listener = await Listener.open({
 			host: config.host,
 			port: config.port,

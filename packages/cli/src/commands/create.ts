@@ -1,9 +1,9 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import type { Config } from "../config.ts";
 import { printJson, printLine } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
 import { connectTo, findTarget } from "../target.ts";
-import { parseAssignment, parseSeconds } from "../values.ts";
+import { parseAssignment, parseDelay, parseSeconds } from "../values.ts";
 
 interface CreateOptions extends CommonOptions {
 	template?: string;
@@ -12,6 +12,9 @@ interface CreateOptions extends CommonOptions {
 	metadata?: Record<string, string>;
 	autoPause?: boolean;
 	autoResume?: boolean;
+	doze?: "idle" | "always";
+	dozeAfter?: number;
+	sleepAfter?: number;
 }
 
 export function createCommand(config: Config): Command {
@@ -24,6 +27,9 @@ export function createCommand(config: Config): Command {
 		.option("--metadata <K=V>", "label to find it by (repeatable)", parseAssignment)
 		.option("--auto-pause", "at its timeout, pause it instead of killing it")
 		.option("--auto-resume", "a request to it wakes it when it is paused")
+		.addOption(new Option("--doze <when>", "freeze it also while its processes wait").choices(["idle", "always"]))
+		.option("--doze-after <s>", "seconds of quiet until it is frozen in RAM; 0: never", parseDelay)
+		.option("--sleep-after <s>", "seconds of that until it is put to sleep; 0: never", parseDelay)
 		.addHelpText(
 			"after",
 			`
@@ -40,6 +46,11 @@ Examples:
 				...(options.metadata ? { metadata: options.metadata } : {}),
 				...(options.autoPause ? { autoPause: true } : {}),
 				...(options.autoResume ? { autoResume: true } : {}),
+				rest: {
+					...(options.doze === undefined ? {} : { doze: options.doze }),
+					...(options.dozeAfter === undefined ? {} : { dozeAfterMs: options.dozeAfter * 1000 }),
+					...(options.sleepAfter === undefined ? {} : { sleepAfterMs: options.sleepAfter * 1000 }),
+				},
 			});
 			if (options.json) printJson(sandbox.info);
 			else printLine(sandbox.id);

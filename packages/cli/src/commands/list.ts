@@ -1,3 +1,4 @@
+import type { SandboxInfo } from "@dormice/sdk";
 import { Command, Option } from "commander";
 import type { Config } from "../config.ts";
 import { printJson, printTable } from "../output.ts";
@@ -18,7 +19,7 @@ export function listCommand(config: Config): Command {
 				["SANDBOX", "STATE", "TEMPLATE", "STARTED", "ENDS", "METADATA"],
 				found.map((sandbox) => [
 					sandbox.sandboxID,
-					sandbox.state ?? "",
+					stateOf(sandbox),
 					sandbox.alias ?? sandbox.templateID,
 					shortTime(sandbox.startedAt),
 					sandbox.state === "paused" ? "-" : shortTime(sandbox.endAt),
@@ -28,6 +29,11 @@ export function listCommand(config: Config): Command {
 				]),
 			);
 		});
+}
+
+/** As clients see it, and in brackets where on the ladder it is, if that is elsewhere. */
+function stateOf({ state, rung = state }: SandboxInfo): string {
+	return state === "running" && rung !== state ? `${state} (${rung})` : (state ?? "");
 }
 
 /** RFC 3339 without the fraction. */

@@ -29,12 +29,19 @@ Example:
 			printLine(`Dormice is ${status.running ? `up: ${status.url}` : `not up (${status.health})`}`);
 			printLine(`  data       ${status.data}`);
 			for (const [name, { pid }] of Object.entries(status.processes)) printLine(`  ${name.padEnd(9)}  process ${pid}`);
-			if (sandboxes) printLine(`  sandboxes  ${sandboxes.running} running, ${sandboxes.paused} paused`);
+			if (sandboxes) {
+				const { running, dozing, asleep, paused } = sandboxes;
+				printLine(`  sandboxes  ${running} running (${dozing} of them dozing, ${asleep} asleep), ${paused} paused`);
+			}
 		});
 }
 
-async function countSandboxes(config: Config, data: string | undefined): Promise<{ running: number; paused: number }> {
-	const counts = { running: 0, paused: 0 };
-	for await (const { state } of connectTo(findTarget(config, data)).sandboxes.list()) if (state) counts[state]++;
+/** How many there are. Those that doze or that were put to sleep unasked are among the running. */
+async function countSandboxes(config: Config, data: string | undefined) {
+	const counts = { running: 0, dozing: 0, asleep: 0, paused: 0 };
+	for await (const { state, rung } of connectTo(findTarget(config, data)).sandboxes.list()) {
+		if (state) counts[state]++;
+		if (state === "running" && (rung === "dozing" || rung === "asleep")) counts[rung]++;
+	}
 	return counts;
 }

@@ -1,4 +1,5 @@
 import type { Identity, Team } from "../identity/identity.ts";
+import type { Idleness } from "../idleness/idleness.ts";
 import type { Sampler } from "../metrics/sample.ts";
 import type { Host } from "../sandboxes/host.ts";
 import type { Templates } from "../templates/templates.ts";
@@ -9,6 +10,7 @@ export interface Platform {
 	identity: Identity;
 	templates: Templates;
 	sampler: Sampler;
+	idleness: Idleness;
 	/** Below which sandboxes have host names; clients build addresses with it. */
 	domain: () => string;
 	/** Resolves when a sandbox could be made now; throws saying what is missing. */

@@ -50,7 +50,7 @@ export class Idleness {
 	/** What holds a sandbox awake at this moment. */
 	async signals(resident: Resident): Promise<Signal[]> {
 		const { link, record, work } = resident;
-		if (work !== undefined && work.kind !== "doze" && work.kind !== "fall") {
+		if (work !== undefined && work.kind !== "doze") {
 			return [{ signal: "change", since: record.stateSince, detail: `its state is being changed: ${work.kind}` }];
 		}
 		if (link === undefined || !isUp(resident)) return [];

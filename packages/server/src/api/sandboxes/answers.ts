@@ -34,6 +34,8 @@ export function toListed(record: Sandbox, platform: Platform) {
 		diskSizeMB: record.diskMib,
 		metadata: record.metadata,
 		state: publicState(record) ?? "running",
+		// Ours: where on the ladder it is, whatever it reads as.
+		rung: record.state,
 		envdVersion: GUEST.envdVersion,
 		isolation: record.isolation,
 	};

@@ -5,6 +5,7 @@ import { createRoutes } from "./create.ts";
 import { forkRoutes } from "./fork.ts";
 import { historyRoutes } from "./history.ts";
 import { infoRoutes } from "./info.ts";
+import { lifecycleRoutes } from "./lifecycle.ts";
 import { listRoutes } from "./list.ts";
 import { logRoutes } from "./logs.ts";
 import { metricRoutes } from "./metrics.ts";
@@ -25,4 +26,5 @@ export function sandboxRoutes(app: App, platform: Platform): void {
 	logRoutes(app, platform);
 	forkRoutes(app, platform);
 	historyRoutes(app, platform);
+	lifecycleRoutes(app, platform);
 }

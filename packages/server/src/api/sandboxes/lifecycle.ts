@@ -1,0 +1,33 @@
+import { Type } from "typebox";
+import { readLifecycle } from "../../idleness/lifecycle.ts";
+import type { App } from "../app.ts";
+import type { Platform } from "../platform.ts";
+import { SandboxParams, tags } from "./schemas.ts";
+
+/** Ours: why a sandbox is awake, where it is on the ladder, and how it came there. Wakes nobody. */
+export function lifecycleRoutes(app: App, { host, idleness }: Platform): void {
+	const querystring = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 0, maximum: 1000 })) });
+	const schema = { tags, params: SandboxParams, querystring };
+	app.get("/sandboxes/:sandboxID/lifecycle", { schema }, async ({ params, query, team }) => {
+		const resident = host.table.owned(params.sandboxID, team.id);
+		const lifecycle = await readLifecycle(host, idleness, resident, { limit: query.limit ?? 100 });
+		const { state, since, reads, rest, awake, sleepsAt, timesMs, changes } = lifecycle;
+		return {
+			sandboxID: resident.id,
+			state,
+			since: since.toISOString(),
+			reads,
+			rest,
+			awake: awake.map((signal) => ({ ...signal, since: signal.since.toISOString() })),
+			...(sleepsAt === undefined ? {} : { sleepsAt: sleepsAt.toISOString() }),
+			timesMs,
+			history: changes.map(({ at, fromState, toState, reason, lastedMs }) => ({
+				at: at.toISOString(),
+				from: fromState,
+				to: toState,
+				reason,
+				lastedMs,
+			})),
+		};
+	});
+}

@@ -1,0 +1,78 @@
+import { publicState, type SandboxState } from "@dormice/protocol";
+import { fromDatabaseError } from "../database/database.ts";
+import type { StateTimes, TransitionRow } from "../database/schema.ts";
+import type { Host } from "../sandboxes/host.ts";
+import type { Resident } from "../sandboxes/resident.ts";
+import type { Rest } from "../sandboxes/rest.ts";
+import type { Idleness } from "./idleness.ts";
+import type { Signal } from "./signals.ts";
+
+/** Where a sandbox is on the ladder, why, and how it came there. */
+export interface Lifecycle {
+	state: SandboxState;
+	since: Date;
+	/** What clients of the API see. */
+	reads: "running" | "paused" | undefined;
+	rest: Rest;
+	/** What holds it awake now; empty when it does not stay awake. */
+	awake: Signal[];
+	/** When it falls asleep if nobody comes; undefined while it does not doze, or never does. */
+	sleepsAt: Date | undefined;
+	/** How long it has been in each state, in milliseconds, this one included. */
+	timesMs: StateTimes;
+	/** Its last changes of state, the newest first. */
+	changes: TransitionRow[];
+}
+
+export async function readLifecycle(
+	host: Host,
+	idleness: Idleness,
+	resident: Resident,
+	{ limit }: { limit: number },
+): Promise<Lifecycle> {
+	const [awake, changes] = await Promise.all([idleness.signals(resident), recentChanges(host, resident.id, limit)]);
+	const { record, dozing, turnedAt } = resident;
+	const { doze, dozeAfterMs, sleepAfterMs } = record;
+	const isUp = record.state === "running" || record.state === "dozing";
+	const state = isUp ? (dozing ? "dozing" : "running") : record.state;
+	// The row may be behind by a moment.
+	const since = state === record.state ? record.stateSince : turnedAt;
+	return {
+		state,
+		since,
+		reads: publicState(record),
+		rest: { doze, dozeAfterMs, sleepAfterMs },
+		awake,
+		sleepsAt: state === "dozing" && sleepAfterMs > 0 ? new Date(since.getTime() + sleepAfterMs) : undefined,
+		timesMs: timesUntil(record, { state, since }, new Date()),
+		changes,
+	};
+}
+
+/** The times of a row, its last state's up to when that ended, and that of the state since. Pure. */
+export function timesUntil(
+	row: { state: SandboxState; stateSince: Date; stateMs: StateTimes },
+	{ state, since }: { state: SandboxState; since: Date },
+	now: Date,
+): StateTimes {
+	const times = { ...row.stateMs };
+	const add = (to: SandboxState, ms: number) => {
+		times[to] = (times[to] ?? 0) + Math.max(0, ms);
+	};
+	if (state !== row.state) add(row.state, since.getTime() - row.stateSince.getTime());
+	add(state, now.getTime() - since.getTime());
+	return times;
+}
+
+async function recentChanges(host: Host, id: string, limit: number): Promise<TransitionRow[]> {
+	return await host.database
+		.selectFrom("transitions")
+		.selectAll()
+		.where("sandboxId", "=", id)
+		.orderBy("id", "desc")
+		.limit(limit)
+		.execute()
+		.catch((error: unknown) => {
+			throw fromDatabaseError(error, "reading a sandbox's changes of state");
+		});
+}
