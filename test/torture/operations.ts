@@ -1,0 +1,209 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { open, readdir, readFile, stat, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Sandbox } from "e2b";
+import { machineDirOf, type ProcessName, type TestPlatform } from "../platform/platform.ts";
+import type { Random } from "./random.ts";
+import { Subject, until } from "./subject.ts";
+
+/** What an operation may use. */
+export interface Bench {
+	platform: TestPlatform;
+	random: Random;
+	/** The file of the engine's fault points. */
+	faults: string;
+	say: (line: string) => void;
+}
+
+/** Something that may happen to a sandbox. It leaves the model as the sandbox must be. */
+export interface Operation {
+	name: string;
+	weight: number;
+	run: (subject: Subject, bench: Bench) => Promise<void>;
+}
+
+const KILLABLE: readonly ProcessName[][] = [["server"], ["engine"], ["postgres"], ["server", "engine"]];
+const FAULT_POINTS = ["checkpoint.begin", "checkpoint.memory", "checkpoint.disk", "machine.launch"];
+
+export const OPERATIONS: readonly Operation[] = [
+	{
+		name: "additions, some at once",
+		weight: 4,
+		run: async (subject, { random }) => {
+			for (let i = random.between(1, 5); i > 0; i--) await subject.mustAdd();
+			await Promise.all(Array.from({ length: random.between(1, 10) }, () => subject.mustAdd()));
+		},
+	},
+	{
+		name: "asleep, woken by a request",
+		weight: 5,
+		run: async (subject) => {
+			await subject.pause();
+			await subject.mustAdd();
+		},
+	},
+	{
+		name: "asleep, woken by connect",
+		weight: 2,
+		run: async (subject) => {
+			await subject.pause();
+			await subject.connect();
+		},
+	},
+	{
+		name: "a hundred first requests at once",
+		weight: 1,
+		run: async (subject) => {
+			await subject.pause();
+			await Promise.all(Array.from({ length: 100 }, () => subject.mustAdd()));
+		},
+	},
+	{
+		name: "requests at random moments of falling and waking",
+		weight: 4,
+		run: async (subject, { random }) => {
+			const falling = subject.pause().catch(() => undefined);
+			await Promise.all(
+				Array.from({ length: random.between(1, 8) }, async () => {
+					await sleep(random.between(0, 900));
+					await until("an answer", 30_000, () => subject.mustAdd());
+				}),
+			);
+			await falling;
+		},
+	},
+	{
+		name: "dozing, thawed by a request",
+		weight: 2,
+		run: async (subject, { random }) => {
+			await sleep(1_500 + random.between(0, 4_000));
+			await subject.mustAdd();
+		},
+	},
+	{
+		name: "processes of the platform killed while it works",
+		weight: 3,
+		run: async (subject, { platform, random, say }) => {
+			const victims = random.pick(KILLABLE);
+			say(`    ${victims.join(" and ")}`);
+			const work = random
+				.pick([
+					async () => void (await subject.pause()),
+					async () => void (await subject.add()),
+					async () => {
+						await subject.pause();
+						await subject.add();
+					},
+				])()
+				.catch(() => undefined);
+			await sleep(random.between(0, 700));
+			await platform.crash(...victims);
+			await work;
+			await platform.healthy(60_000);
+			await until("an addition", 60_000, () => subject.mustAdd());
+		},
+	},
+	{
+		name: "a checkpoint or start that fails, or dies with the engine",
+		weight: 3,
+		run: async (subject, { platform, random, faults, say }) => {
+			const point = random.pick(FAULT_POINTS);
+			const way = random.pick(["fail", "kill"]);
+			say(`    ${point} ${way}`);
+			writeFileSync(faults, `${point} ${way}\n`);
+			await subject.pause().catch(() => undefined);
+			await subject.add();
+			writeFileSync(faults, "");
+			await platform.healthy(60_000);
+			await until("an addition", 60_000, () => subject.mustAdd());
+		},
+	},
+	{
+		name: "the sandbox's kernel killed: back from its disk",
+		weight: 1,
+		run: async (subject, { platform }) => {
+			const dir = await until("the sandbox", 30_000, async () => {
+				await subject.mustAdd();
+				return machineDirOf(platform.data, subject.id);
+			});
+			for (const pid of await readdir("/proc")) {
+				const line = /^\d+$/.test(pid) ? await readFile(`/proc/${pid}/cmdline`, "latin1").catch(() => "") : "";
+				if (line.startsWith("runsc-sandbox") && line.includes(dir)) process.kill(Number(pid), "SIGKILL");
+			}
+			await sleep(100);
+			await subject.checkDisk();
+			await subject.startWitness();
+		},
+	},
+	{
+		name: "forks, each a being of its own",
+		weight: 1,
+		run: async (subject, { platform, random }) => {
+			const before = await subject.check();
+			const count = random.between(1, 3);
+			const forks = (await subject.api("POST", "/fork", { count, timeout: 600 })) as {
+				sandbox: { sandboxID: string };
+			}[];
+			const beings = [before];
+			for (const { sandbox } of forks) {
+				const fork = new Subject(platform, sandbox.sandboxID, { ...subject.model });
+				beings.push(await fork.check());
+				await fork.mustAdd();
+				await fork.check();
+				await fork.kill();
+			}
+			assert.equal(new Set(beings.map(({ hostname }) => hostname)).size, count + 1, "hostnames are shared");
+			assert.equal(new Set(beings.map(({ machineId }) => machineId)).size, count + 1, "machine ids are shared");
+			await subject.mustAdd();
+		},
+	},
+	{
+		name: "rolled back to a checkpoint",
+		weight: 1,
+		run: async (subject, { random }) => {
+			await subject.check();
+			const then = { ...subject.model };
+			const { generationID } = (await subject.api("POST", "/checkpoints", {})) as { generationID: string };
+			for (let i = random.between(1, 4); i > 0; i--) await subject.mustAdd();
+			await subject.api("POST", "/rollback", { generationID });
+			Object.assign(subject.model, then);
+			await subject.check();
+		},
+	},
+	{
+		name: "a stored state damaged while it sleeps",
+		weight: 1,
+		run: async (subject, { platform, random }) => {
+			await subject.check();
+			await subject.pause();
+			const [newest] = (await subject.api("GET", "/generations")) as { generationID: string }[];
+			assert.ok(newest, "a sleeping sandbox has a stored state");
+			const memory = join(platform.data, "pool/generations", newest.generationID, "memory/pages.img");
+			const { size } = await stat(memory);
+			if (random.next() < 0.5) await truncate(memory, size - 4096);
+			else await flipBit(memory, random.between(0, size - 1));
+			// What was in memory cannot be had back; what is on the disk can.
+			await until("a cold boot", 60_000, () => subject.api("POST", "/connect", { timeout: 3_600, memory: false }));
+			await subject.checkDisk();
+			await subject.startWitness();
+		},
+	},
+	{
+		name: "one dies, another is born",
+		weight: 1,
+		run: async (subject, { platform }) => {
+			await subject.kill();
+			assert.equal(await Sandbox.kill(subject.id, platform.client), false);
+		},
+	},
+];
+
+async function flipBit(path: string, at: number): Promise<void> {
+	await using file = await open(path, "r+");
+	const byte = Buffer.alloc(1);
+	await file.read(byte, 0, 1, at);
+	byte[0] = (byte[0] ?? 0) ^ 1;
+	await file.write(byte, 0, 1, at);
+}

@@ -1,0 +1,157 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Sandbox } from "e2b";
+import type { TestPlatform } from "../platform/platform.ts";
+import { type Testimony, WITNESS_PATH, WITNESS_PORT, witnessProgram } from "./witness.ts";
+
+const BY_REQUEST = { onTimeout: "pause", autoResume: true } as const;
+const ANSWER_WITHIN_MS = 60_000;
+
+/** What must be true of a sandbox: every acknowledged addition is there, and none that was never asked for. */
+export interface Model {
+	acknowledged: number;
+	attempted: number;
+	birth: string;
+}
+
+/** One sandbox under test, with a witness inside and a model of what it must know. */
+export class Subject {
+	readonly platform: TestPlatform;
+	readonly id: string;
+	readonly model: Model;
+
+	constructor(platform: TestPlatform, id: string, model: Model) {
+		this.platform = platform;
+		this.id = id;
+		this.model = model;
+	}
+
+	static async create(platform: TestPlatform, memoryMiB: number): Promise<Subject> {
+		const metadata = { "dormice.dozeAfterMs": "1000", "dormice.doze": "always" };
+		const options = { ...platform.client, lifecycle: BY_REQUEST, timeoutMs: 3_600_000, metadata };
+		const sandbox = await Sandbox.create("base", options);
+		await sandbox.files.write(WITNESS_PATH, witnessProgram(memoryMiB));
+		const subject = new Subject(platform, sandbox.sandboxId, { acknowledged: 0, attempted: 0, birth: "" });
+		await subject.startWitness();
+		return subject;
+	}
+
+	get client() {
+		return this.platform.client;
+	}
+
+	connect(): Promise<Sandbox> {
+		return Sandbox.connect(this.id, { ...this.client, timeoutMs: 3_600_000 });
+	}
+
+	/** After a cold boot nothing runs; the log on the disk says where to go on. */
+	async startWitness(): Promise<void> {
+		const sandbox = await until("the supervisor", ANSWER_WITHIN_MS, () => this.connect());
+		await until("a command", ANSWER_WITHIN_MS, () =>
+			sandbox.commands.run(`exec node ${WITNESS_PATH}`, { background: true, timeoutMs: 0 }),
+		);
+		await until("the witness", ANSWER_WITHIN_MS, () => this.#ask("/"));
+		const { n, birth } = await this.testify();
+		this.#mustKnow(n);
+		this.model.birth = birth;
+		this.model.acknowledged = n;
+		this.model.attempted = n;
+	}
+
+	/** One addition. One that got no answer may have happened or not. */
+	async add(): Promise<boolean> {
+		this.model.attempted++;
+		try {
+			await this.#ask("/add");
+			this.model.acknowledged++;
+			return true;
+		} catch {
+			return false;
+		}
+	}
+
+	/** An addition that must succeed. */
+	async mustAdd(): Promise<void> {
+		this.model.attempted++;
+		await this.#ask("/add");
+		this.model.acknowledged++;
+	}
+
+	/** What the witness says, waiting until it says it. Throws when anything is wrong. */
+	async testify(): Promise<Testimony> {
+		const testimony = await until("testimony", ANSWER_WITHIN_MS, async () => {
+			return JSON.parse(await this.#ask("/testify")) as Testimony;
+		});
+		assert.deepEqual(testimony.wrong, [], `${this.id}: ${testimony.wrong.join("; ")}`);
+		const offMs = Math.abs(testimony.wallMs - Date.now());
+		assert.ok(offMs < 5_000, `${this.id}: its clock is ${offMs} ms off`);
+		return testimony;
+	}
+
+	/** All is as the model says, memory included. */
+	async check(): Promise<Testimony> {
+		const testimony = await this.testify();
+		this.#mustKnow(testimony.n);
+		assert.equal(testimony.birth, this.model.birth, `${this.id}: its memory was lost`);
+		// What was in doubt is known now.
+		this.model.acknowledged = testimony.n;
+		this.model.attempted = testimony.n;
+		return testimony;
+	}
+
+	/** After a crash of the sandbox itself: memory may be gone, what was fsynced is not. */
+	async checkDisk(): Promise<void> {
+		const sandbox = await until("the supervisor", ANSWER_WITHIN_MS, () => this.connect());
+		const { stdout } = await until("a command", ANSWER_WITHIN_MS, () => sandbox.commands.run("wc -l < witness.log"));
+		this.#mustKnow(Number(stdout));
+	}
+
+	pause(): Promise<boolean> {
+		return Sandbox.pause(this.id, this.client);
+	}
+
+	async kill(): Promise<void> {
+		await until("a kill", ANSWER_WITHIN_MS, () => Sandbox.kill(this.id, this.client));
+	}
+
+	/** A call of the native API, below `/sandboxes/{id}`. */
+	async api(method: string, path: string, body?: unknown): Promise<unknown> {
+		const response = await fetch(`${this.client.apiUrl}/sandboxes/${this.id}${path}`, {
+			method,
+			headers: { "X-API-KEY": this.client.apiKey, "content-type": "application/json" },
+			...(body === undefined ? {} : { body: JSON.stringify(body) }),
+			signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+		});
+		const text = await response.text();
+		assert.ok(response.ok, `${method} ${path}: ${response.status} ${text}`);
+		return text === "" ? undefined : JSON.parse(text);
+	}
+
+	#mustKnow(n: number): void {
+		const { acknowledged, attempted } = this.model;
+		assert.ok(n >= acknowledged, `${this.id}: ${acknowledged} additions were acknowledged, ${n} are there`);
+		assert.ok(n <= attempted, `${this.id}: ${attempted} additions were asked for, ${n} are there`);
+	}
+
+	async #ask(path: string): Promise<string> {
+		const headers = { "E2b-Sandbox-Id": this.id, "E2b-Sandbox-Port": String(WITNESS_PORT) };
+		const signal = AbortSignal.timeout(30_000);
+		const response = await fetch(`${this.client.sandboxUrl}${path}`, { method: "POST", headers, signal });
+		const text = await response.text();
+		if (!response.ok) throw new Error(`${path}: ${response.status} ${text.slice(0, 300)}`);
+		return text;
+	}
+}
+
+/** Tries until it works; the last failure is the one that is told. */
+export async function until<T>(what: string, withinMs: number, work: () => Promise<T>): Promise<T> {
+	const deadline = Date.now() + withinMs;
+	for (let waitMs = 20; ; waitMs = Math.min(waitMs * 2, 500)) {
+		try {
+			return await work();
+		} catch (error) {
+			if (Date.now() > deadline) throw new Error(`${what} did not come in ${withinMs} ms`, { cause: error });
+			await sleep(waitMs);
+		}
+	}
+}

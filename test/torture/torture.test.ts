@@ -1,0 +1,10 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { OPERATIONS } from "./operations.ts";
+import { torture } from "./torture.ts";
+
+test("two minutes of torture: nothing lost, nothing left over", async (context) => {
+	const say = (line: string) => context.diagnostic(line);
+	const passed = await torture({ minutes: 2, seed: 1, subjects: 2, memoryMiB: 48, say });
+	assert.ok(passed >= OPERATIONS.length);
+});
