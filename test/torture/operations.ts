@@ -25,7 +25,15 @@ export interface Operation {
 }
 
 const KILLABLE: readonly ProcessName[][] = [["server"], ["engine"], ["postgres"], ["server", "engine"]];
-const FAULT_POINTS = ["checkpoint.begin", "checkpoint.memory", "checkpoint.disk", "machine.launch"];
+const FAULT_POINTS = [
+	"checkpoint.begin",
+	"checkpoint.memory",
+	"checkpoint.disk",
+	"checkpoint.paused",
+	"resume.begin",
+	"resume.done",
+	"machine.launch",
+];
 
 export const OPERATIONS: readonly Operation[] = [
 	{

@@ -64,7 +64,10 @@ export interface Driver {
 	processes(machine: Machine): Promise<Process[]>;
 	/** Stops the machine where it is, so that its disk stands still. */
 	pause(machine: Machine): Promise<void>;
+	/** Lets a paused machine go on. One that is not paused may die of it. */
 	resume(machine: Machine): Promise<void>;
+	/** Whether it stands still by `pause`. Slow: for when a crash left that open. */
+	isPaused(machine: Machine): Promise<boolean>;
 	/** Writes the memory of a paused machine into the existing empty directory `memoryDir`; it stays paused. */
 	checkpoint(machine: Machine, memoryDir: string): Promise<void>;
 }

@@ -5,14 +5,13 @@ import type { Difference } from "./generations/diff.ts";
 import type { Manifest } from "./generations/generations.ts";
 import type { Host } from "./host.ts";
 import type { Limits } from "./limits.ts";
-import type { SandboxView } from "./sandboxes/list.ts";
+import { type SandboxView, stateOf } from "./sandboxes/list.ts";
 import type { SandboxRecord } from "./sandboxes/record.ts";
 
 /** Ours → the wire's; pure. */
 export function sandboxMessage(host: Host, record: SandboxRecord): MessageInitShape<typeof engine.SandboxSchema> {
-	const state = record.phase === "starting" ? "stopped" : record.phase;
 	const address = host.slots.find(record.slot).address;
-	return viewMessage({ id: record.id, state, record, limits: record.limits, address });
+	return viewMessage({ id: record.id, state: stateOf(record), record, limits: record.limits, address });
 }
 
 export function viewMessage({

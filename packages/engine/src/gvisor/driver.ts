@@ -65,6 +65,13 @@ export class GvisorDriver implements Driver {
 		await this.#control(machine, "containerManager.Resume");
 	}
 
+	async isPaused(machine: Machine): Promise<boolean> {
+		// gVisor does not say, and panics when one too many is resumed; what its tasks' goroutines wait for does.
+		const stacks = String(await this.#control(machine, "debug.Stacks"));
+		const tasks = stacks.split("\n\n").filter((stack) => stack.includes("kernel.(*Task).run("));
+		return tasks.every((stack) => stack.includes("kernel.(*Task).doStop("));
+	}
+
 	async checkpoint(machine: Machine, memoryDir: string): Promise<void> {
 		try {
 			if (this.#direct) {
@@ -116,9 +123,9 @@ export class GvisorDriver implements Driver {
 		return pid;
 	}
 
-	async #control(machine: Machine, method: string): Promise<void> {
+	async #control(machine: Machine, method: string): Promise<unknown> {
 		const { controlSocket } = await readState(runscRoot(machine), machine.id);
-		await call(controlSocket, method);
+		return call(controlSocket, method);
 	}
 
 	async #start(machine: Machine, verb: readonly string[]): Promise<void> {

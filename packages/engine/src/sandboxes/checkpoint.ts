@@ -31,12 +31,16 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 	const driver = driverOf(host, record);
 	const machine = machineOf(host, record, record.id);
 	const steps = new Steps({ verb: "checkpoint", sandbox: record.id });
-	// Written before it is done: an engine that starts anew then knows that it may stand still.
-	await host.records.write({ ...record, phase: "paused" });
+	const pausing: SandboxRecord = { ...record, phase: "pausing" };
+	let paused: SandboxRecord | undefined;
+	await host.records.write(pausing);
 	try {
 		host.faults.at("checkpoint.begin");
 		await steps.time("cut", host.slots.cut(record.slot));
 		await steps.time("pause", driver.pause(machine));
+		host.faults.at("checkpoint.paused");
+		paused = { ...record, phase: "paused" };
+		await host.records.write(paused);
 		const written = host.generations.write(options.generationId, async (dir, memoryWritten) => {
 			if (options.memory) await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
 			memoryWritten();
@@ -59,15 +63,23 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 		steps.done();
 		return manifest;
 	} catch (error) {
-		await bestEffort(`let ${record.id} go on after a failed checkpoint`, resume(host, { ...record, phase: "paused" }));
+		await bestEffort(`let ${record.id} go on after a failed checkpoint`, resume(host, paused ?? pausing));
 		throw error;
 	}
 }
 
 /** Lets a sandbox go on that a checkpoint left standing. */
 export async function resume(host: Host, record: SandboxRecord): Promise<void> {
-	if (record.phase !== "paused") return;
-	await driverOf(host, record).resume(machineOf(host, record, record.id));
+	if (record.phase !== "paused" && record.phase !== "pausing") return;
+	const driver = driverOf(host, record);
+	const machine = machineOf(host, record, record.id);
+	const stands = record.phase === "paused" || (await driver.isPaused(machine));
+	if (stands) {
+		await host.records.write({ ...record, phase: "pausing" });
+		host.faults.at("resume.begin");
+		await driver.resume(machine);
+		host.faults.at("resume.done");
+	}
 	await host.records.write({ ...record, phase: "running" });
 }
 

@@ -17,8 +17,11 @@ export type SandboxRecord = {
 	readonly guestId: string;
 	readonly bootId: string;
 	readonly slot: number;
-	/** starting: not answered yet; paused: stands still after a checkpoint; frozen: by the cgroup freezer. */
-	phase: "starting" | "running" | "paused" | "frozen";
+	/**
+	 * starting: not answered yet; pausing: a crash may have come before it stood still, or after it went on; paused: stands
+	 * still after a checkpoint; frozen: by the cgroup freezer.
+	 */
+	phase: "starting" | "running" | "pausing" | "paused" | "frozen";
 	pid: number;
 };
 
