@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Sandbox } from "e2b";
 import { census, TestPlatform, testData } from "../platform/platform.ts";
 import { type Bench, OPERATIONS } from "./operations.ts";
 import { Random } from "./random.ts";
@@ -33,6 +34,7 @@ export async function torture({ minutes, seed, subjects, memoryMiB, say }: Tortu
 	const platform = await TestPlatform.up({ DORMICE_SPARES: "0", DORMICE_FAULTS: faults });
 	try {
 		const bench: Bench = { platform, random, faults, say };
+		await killAll(platform);
 		const alive: Subject[] = [];
 		while (alive.length < subjects) alive.push(await Subject.create(platform, memoryMiB));
 		const perSandbox = await census(platform.data);
@@ -65,6 +67,12 @@ export async function torture({ minutes, seed, subjects, memoryMiB, say }: Tortu
 		await platform[Symbol.asyncDispose]();
 		await rm(join(testData(), "variables.json"), { force: true });
 	}
+}
+
+/** What an earlier run that failed left to be looked at. */
+async function killAll({ client }: TestPlatform): Promise<void> {
+	const pages = Sandbox.list(client);
+	while (pages.hasNext) for (const { sandboxId } of await pages.nextItems()) await Sandbox.kill(sandboxId, client);
 }
 
 /** As many mounts, cgroups, disks and processes as so many sandboxes need, and no more. */
