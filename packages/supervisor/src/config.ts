@@ -10,6 +10,8 @@ export interface Config {
 	readonly runDirectory: string;
 	/** Where metadata of files is kept that their file system does not keep: on the sandbox's disk, to outlive a boot. */
 	readonly metadataDirectory: string;
+	/** The sandbox's own configuration: its machine-id, host keys and hooks. */
+	readonly etc: string;
 	/** The PATH that processes begin with. */
 	readonly path: string;
 }
@@ -24,6 +26,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 		spawnerPath: env.DORMICE_SPAWNER || `${GUEST.mount}/spawner`,
 		runDirectory: env.DORMICE_RUN_DIRECTORY || "/run/e2b",
 		metadataDirectory: env.DORMICE_METADATA_DIRECTORY || "/var/lib/dormice/metadata",
+		etc: env.DORMICE_ETC || "/etc",
 		path: env.PATH || DEFAULT_PATH,
 	});
 }

@@ -63,8 +63,8 @@ function routes({ config, spawner, sandbox, processes, alive, attributes }: Part
 				async handle(request, response) {
 					const token = request.headers["x-access-token"];
 					const presented = typeof token === "string" ? token : undefined;
-					const { runDirectory } = config;
-					await initSandbox(await readJson(request), { sandbox, spawner, alive, runDirectory, presented });
+					const { runDirectory, etc, path } = config;
+					await initSandbox(await readJson(request), { sandbox, spawner, alive, runDirectory, etc, path, presented });
 					response.writeHead(204).end();
 				},
 			},

@@ -37,6 +37,7 @@ export class TestGuest implements AsyncDisposable {
 				DORMICE_SPAWNER: spawner,
 				DORMICE_RUN_DIRECTORY: join(directory, "run"),
 				DORMICE_METADATA_DIRECTORY: join(directory, "metadata"),
+				DORMICE_ETC: join(directory, "etc"),
 			},
 		});
 		const { promise: port, resolve } = Promise.withResolvers<number>();

@@ -69,7 +69,9 @@ export async function createSandbox(host: Host, request: CreateRequest): Promise
 				const origin: Origin = memory
 					? { from: "memory", generationId, introduced: false, spare, formerToken: former?.accessToken }
 					: { from: "disk", generationId };
-				const { link, isolation } = await start(host, resident.record, origin);
+				const { link, isolation } = await start(host, resident.record, origin, {
+					forkOf: former === undefined ? undefined : generationId,
+				});
 				resident.attach(link);
 				const startedAt = new Date();
 				const endAt = new Date(startedAt.getTime() + request.timeoutSeconds * 1000);

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { DormiceError } from "@dormice/protocol";
 import type { Limits } from "../config.ts";
 import type { Sandbox } from "../database/schema.ts";
@@ -24,6 +24,9 @@ export type Origin =
 	| { from: "disk"; generationId: string }
 	| { from: "own_disk" };
 
+/** Set for a new sandbox, with the state of another one that it goes on from, if that is what it comes of. */
+export type Birth = { forkOf?: string | undefined };
+
 export interface Started {
 	link: Link;
 	isolation: string;
@@ -36,12 +39,12 @@ const HEALTHY_WITHIN_MS = { memory: 10_000, disk: 60_000, own_disk: 60_000 } as 
  * Starts a sandbox's processes and tells its supervisor who it is. When this returns, it takes requests.
  * On failure nothing of it runs any more; its own disk is kept if it came from there. The row is the caller's business.
  */
-export async function start(host: Host, sandbox: Sandbox, origin: Origin): Promise<Started> {
+export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?: Birth): Promise<Started> {
 	let link: Link | undefined;
 	try {
 		const { address, isolation } = await startProcesses(host, sandbox, origin);
 		link = new Link({ address, httpsPorts: sandbox.network.httpsPorts, fresh: true });
-		const introduced = untilAnswered(link, introduction(sandbox, origin), HEALTHY_WITHIN_MS[origin.from]);
+		const introduced = untilAnswered(link, introduction(sandbox, origin, birth), HEALTHY_WITHIN_MS[origin.from]);
 		if (origin.from === "memory" && origin.introduced) {
 			// It only sets the clock. Whoever woke it is answered by its own request, which need not wait for this one.
 			introduced.catch((error: unknown) =>
@@ -100,7 +103,7 @@ export async function tellTime(link: Link, sandbox: Sandbox): Promise<void> {
 	await untilAnswered(link, introduction(sandbox), HEALTHY_WITHIN_MS.memory);
 }
 
-function introduction(sandbox: Sandbox, origin?: Origin) {
+function introduction(sandbox: Sandbox, origin?: Origin, birth?: Birth) {
 	const formerToken = origin?.from === "memory" ? origin.formerToken : undefined;
 	return {
 		method: "POST",
@@ -116,8 +119,18 @@ function introduction(sandbox: Sandbox, origin?: Origin) {
 			sandboxID: sandbox.id,
 			templateID: sandbox.templateId,
 			hostname: sandbox.id,
+			...(birth === undefined ? {} : { birth: newIdentity(birth) }),
 		},
 	} as const;
+}
+
+/** What tells it from those that began as the same. */
+function newIdentity({ forkOf }: Birth) {
+	return {
+		machineID: randomBytes(16).toString("hex"),
+		entropy: randomBytes(64).toString("base64"),
+		...(forkOf === undefined ? {} : { forkOf }),
+	};
 }
 
 export function limitsOf({ cpuCount, memoryMib, diskMib, pids }: Limits): Limits {

@@ -6,6 +6,7 @@ import { type JsonObject, stringMap, text } from "../http/json.ts";
 import { bestEffort } from "../log.ts";
 import type { Alive } from "../processes/alive.ts";
 import type { Spawner } from "../spawner/spawner.ts";
+import { beBorn, readBirth } from "./birth.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 /** A smaller difference than this is the request's own travelling. */
@@ -16,6 +17,9 @@ export interface InitOptions {
 	readonly spawner: Spawner;
 	readonly alive: Alive;
 	readonly runDirectory: string;
+	readonly etc: string;
+	/** The PATH of what is run. */
+	readonly path: string;
 	/** The `X-Access-Token` of the request. */
 	readonly presented: string | undefined;
 }
@@ -37,6 +41,7 @@ export async function initSandbox(body: JsonObject, options: InitOptions): Promi
 	const templateId = text(body, "templateID");
 	const hostname = text(body, "hostname");
 	const timestamp = text(body, "timestamp");
+	const birth = readBirth(body);
 
 	if (accessToken) sandbox.accessToken = accessToken;
 	if (envVars) sandbox.envs = envVars;
@@ -55,6 +60,10 @@ export async function initSandbox(body: JsonObject, options: InitOptions): Promi
 	if (Math.abs(timeMs - Date.now()) > CLOCK_SKEW_MS)
 		work.push(bestEffort("setting the clock", spawner.setClock(timeMs)));
 	await Promise.all(work);
+	// The host says it again when it heard no answer.
+	if (birth === undefined || sandbox.machineId === birth.machineId) return;
+	sandbox.machineId = birth.machineId;
+	await beBorn(birth, { spawner, etc: options.etc, path: options.path });
 }
 
 /** Whether it was told who it is before: told to the supervisor before this one, if that died. */

@@ -9,6 +9,8 @@ export class Sandbox {
 	/** Until somebody says otherwise, the one user every image has. */
 	defaultUser = "root";
 	defaultWorkdir: string | undefined;
+	/** What it was given last, at its birth. */
+	machineId: string | undefined;
 	/** For every process; a request may override them. */
 	envs: Readonly<Record<string, string>> = {};
 	/** For every process, and nobody overrides them. */
