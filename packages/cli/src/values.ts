@@ -18,3 +18,9 @@ export function parseSeconds(text: string): number {
 	if (/^\d+$/.test(text) && seconds > 0) return seconds;
 	throw new InvalidArgumentError("seconds are a whole number greater than 0");
 }
+
+/** A whole number, 0 or more. */
+export function parseNumber(text: string): number {
+	if (/^\d{1,15}$/.test(text)) return Number(text);
+	throw new InvalidArgumentError("it is a whole number, 0 or more");
+}

@@ -17,6 +17,7 @@ export const REASONS = {
 	watcher_not_found: { status: 404, code: Code.NotFound },
 	route_not_found: { status: 404, code: Code.NotFound },
 	not_acceptable: { status: 406, code: Code.InvalidArgument },
+	output_out_of_range: { status: 416, code: Code.OutOfRange },
 	already_exists: { status: 409, code: Code.AlreadyExists },
 	state_conflict: { status: 409, code: Code.FailedPrecondition },
 	not_storable: { status: 422, code: Code.FailedPrecondition },

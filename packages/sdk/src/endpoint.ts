@@ -76,6 +76,7 @@ const REASON_OF_STATUS: Record<number, Reason> = {
 	403: "permission_denied",
 	404: "sandbox_not_found",
 	409: "state_conflict",
+	416: "output_out_of_range",
 	501: "not_implemented",
 	503: "capacity_unavailable",
 	504: "deadline_exceeded",

@@ -4,6 +4,7 @@ import { type DormiceError, GUEST, process as wire } from "@dormice/protocol";
 import type { Endpoint } from "./endpoint.ts";
 import { type ExecOptions, Execution } from "./execution.ts";
 import { Files } from "./files.ts";
+import { type OutputOptions, ProcessOutput } from "./output.ts";
 import { openPty, type Pty, type PtyOptions } from "./pty.ts";
 import {
 	type Difference,
@@ -19,6 +20,7 @@ export class Sandbox {
 	readonly id: string;
 	readonly info: SandboxInfo;
 	readonly files: Files;
+	readonly #endpoint: Endpoint;
 	readonly #sandboxes: Sandboxes;
 	readonly #processes: Client<typeof wire.Process>;
 
@@ -26,6 +28,7 @@ export class Sandbox {
 		this.id = info.sandboxID;
 		this.info = info;
 		this.files = new Files(endpoint, guestHeaders(info));
+		this.#endpoint = endpoint;
 		this.#sandboxes = new Sandboxes(endpoint);
 		this.#processes = createClient(wire.Process, transport(endpoint, guestHeaders(info)));
 	}
@@ -36,6 +39,15 @@ export class Sandbox {
 	 */
 	exec(command: string | readonly string[], options: ExecOptions = {}): Execution {
 		return new Execution(this.#processes, command, options);
+	}
+
+	/**
+	 * The kept output of a process that was started in this sandbox, by whomever; iterate it. It outlives connections, sleep
+	 * and the process: see {@link OutputOptions}. Throws `output_out_of_range` when what is asked for is not kept any more.
+	 */
+	output(pid: number, options: OutputOptions = {}): ProcessOutput {
+		const target = { endpoint: this.#endpoint, sandboxId: this.id, headers: guestHeaders(this.info) };
+		return new ProcessOutput(target, pid, options);
 	}
 
 	/** Opens an interactive login shell on a terminal of its own. */

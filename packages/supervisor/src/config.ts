@@ -12,6 +12,8 @@ export interface Config {
 	readonly metadataDirectory: string;
 	/** The sandbox's own configuration: its machine-id, host keys and hooks. */
 	readonly etc: string;
+	/** Where the output of processes is kept: on the sandbox's disk, so that it is not memory. */
+	readonly outputDirectory: string;
 	/** The PATH that processes begin with. */
 	readonly path: string;
 }
@@ -27,6 +29,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 		runDirectory: env.DORMICE_RUN_DIRECTORY || "/run/e2b",
 		metadataDirectory: env.DORMICE_METADATA_DIRECTORY || "/var/lib/dormice/metadata",
 		etc: env.DORMICE_ETC || "/etc",
+		outputDirectory: env.DORMICE_OUTPUT_DIRECTORY || "/var/lib/dormice/output",
 		path: env.PATH || DEFAULT_PATH,
 	});
 }

@@ -7,6 +7,7 @@ import { readJson, sendJson } from "./http/json.ts";
 import { HttpServer, type Route } from "./http/server.ts";
 import { Alive } from "./processes/alive.ts";
 import { Processes } from "./processes/processes.ts";
+import { processRoutes } from "./processes/routes.ts";
 import { processService } from "./processes/service.ts";
 import { connectHandler } from "./rpc/handler.ts";
 import { initSandbox } from "./sandbox/init.ts";
@@ -18,7 +19,7 @@ import type { Spawner } from "./spawner/spawner.ts";
 export async function serve(config: Config, spawner: Spawner): Promise<HttpServer> {
 	const sandbox = new Sandbox();
 	const alive = await Alive.open(spawner.pid);
-	const processes = new Processes({ sandbox, spawner, path: config.path });
+	const processes = new Processes({ sandbox, spawner, path: config.path, outputDirectory: config.outputDirectory });
 	const attributes = new Attributes({ xattrs: spawner, directory: config.metadataDirectory });
 	const rpc = connectHandler((router) => {
 		router.service(processWire.Process, processService({ processes, sandbox }));
@@ -46,6 +47,7 @@ interface Parts {
 /** The plain HTTP side of E2B's wire, and below `/dormice/` our own for the host. */
 function routes({ config, spawner, sandbox, processes, alive, attributes }: Parts): ReadonlyMap<string, Route> {
 	const files = filesRoutes({ sandbox, attributes });
+	const kept = processRoutes(processes.history);
 	const meter = new Meter();
 	const get = ["GET", "HEAD"];
 	const post = ["POST"];
@@ -53,6 +55,8 @@ function routes({ config, spawner, sandbox, processes, alive, attributes }: Part
 		["/health", { open: true, methods: get, handle: (_, response) => void response.writeHead(204).end() }],
 		["/metrics", { methods: get, handle: async (_, response) => sendJson(response, 200, await meter.read()) }],
 		["/envs", { methods: get, handle: (_, response) => sendJson(response, 200, sandbox.envs) }],
+		["/processes", { methods: get, handle: kept.list }],
+		["/processes/*", { methods: get, handle: kept.one }],
 		["/files", { open: true, handle: files.files }],
 		["/files/compose", { methods: post, handle: files.compose }],
 		[

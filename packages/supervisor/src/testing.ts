@@ -38,6 +38,7 @@ export class TestGuest implements AsyncDisposable {
 				DORMICE_RUN_DIRECTORY: join(directory, "run"),
 				DORMICE_METADATA_DIRECTORY: join(directory, "metadata"),
 				DORMICE_ETC: join(directory, "etc"),
+				DORMICE_OUTPUT_DIRECTORY: join(directory, "output"),
 			},
 		});
 		const { promise: port, resolve } = Promise.withResolvers<number>();

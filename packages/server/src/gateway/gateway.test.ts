@@ -216,6 +216,17 @@ suite("gateway", () => {
 		await sleeper.kill();
 	});
 
+	test("who says so wakes nothing", async () => {
+		const sleeper = await Sandbox.create({ ...platform.e2b, lifecycle: { onTimeout: "pause", autoResume: true } });
+		const ask = (headers: Record<string, string>) =>
+			platform.sandbox(sleeper.sandboxId, APP_PORT, "/count", { headers: { ...headers } });
+		assert.equal((await ask({ "dormice-wake": "never" })).status, 200);
+		await sleeper.pause();
+		assert.equal((await ask({ "dormice-wake": "never" })).status, 502);
+		assert.equal((await ask({})).status, 200);
+		await sleeper.kill();
+	});
+
 	test("starts wait for their place", async () => {
 		platform.engine.startsAtOnce = 0;
 		platform.engine.delaysMs.set("restore", 20);

@@ -23,6 +23,8 @@ export type Admission = { lease: Lease } | { refusal: refusals.Refusal };
 /** Waking by a request gives a sandbox at least this long. */
 const MIN_TIMEOUT_SECONDS = 300;
 const MAX_CONNECTIONS = 4096;
+/** A request with `never` in this header is for a sandbox that is awake: of another it learns that it sleeps. */
+const WAKE = "dormice-wake";
 
 /** Judges a request and wakes its sandbox if that is its due. The signal ends the waiting, not the waking. */
 export async function admit(
@@ -106,6 +108,7 @@ function sleeping(resident: Resident, port: number, req: IncomingMessage): refus
 	const { id, record, work } = resident;
 	// Somebody wakes it already, or puts it back to what it was, after which it runs.
 	if (work?.kind === "wake" || work?.kind === "rollback") return undefined;
+	if (req.headers[WAKE] === "never") return refusals.notFound(id);
 	const isFalling = record.state !== "asleep";
 	if (!record.autoResume) return isFalling ? refusals.transitioning(id) : refusals.notFound(id);
 	// A cold boot loses what runs: that takes more than a passing request.

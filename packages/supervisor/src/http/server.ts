@@ -68,7 +68,7 @@ export class HttpServer implements AsyncDisposable {
 			if (allowCrossOrigin(request, response)) return;
 			const url = parseUrl(request);
 			if (isHostOnly(url.pathname) && !this.#isHost(request)) return sendNotFound(response, url);
-			const route = this.#options.routes.get(url.pathname);
+			const route = this.#route(url.pathname);
 			const token = request.headers["x-access-token"];
 			if (!route?.open && !this.#options.admits(typeof token === "string" ? token : undefined)) {
 				throw new DormiceError("unauthenticated", UNAUTHORIZED);
@@ -81,6 +81,12 @@ export class HttpServer implements AsyncDisposable {
 		} catch (error) {
 			fail(error, request, response);
 		}
+	}
+
+	/** A route for `/name/*` takes what is below `/name/`. */
+	#route(path: string): Route | undefined {
+		const { routes } = this.#options;
+		return routes.get(path) ?? routes.get(`/${path.split("/", 2)[1]}/*`);
 	}
 
 	#isHost(request: IncomingMessage): boolean {
@@ -119,5 +125,5 @@ function fail(error: unknown, request: IncomingMessage, response: ServerResponse
 		if (/^(content|vary|last|accept)/.test(name)) response.removeHeader(name);
 	// What is left of an upload is read and dropped: closing on it would reset the connection and lose the answer.
 	request.unpipe().resume();
-	sendJson(response, status, { code: status, message: known?.message ?? "internal error" });
+	sendJson(response, status, { code: status, reason: known?.reason, message: known?.message ?? "internal error" });
 }

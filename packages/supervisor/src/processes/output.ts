@@ -1,11 +1,14 @@
 import type { Socket } from "node:net";
 import type { Subscription } from "../subscription.ts";
+import type { Transcript } from "./transcript.ts";
 
 export type Channel = "stdout" | "stderr" | "pty";
 /** Our end of a pipe the process writes to. */
 export interface Source {
 	readonly channel: Channel;
 	readonly socket: Socket;
+	/** Keeps what comes. */
+	readonly transcript: Transcript;
 }
 export interface Chunk {
 	readonly channel: Channel;
@@ -19,8 +22,8 @@ const QUIET_MS = 100;
 const LEFTOVER_BYTES = 512 * 1024;
 
 /**
- * A process's output, given to everyone who subscribed. Without subscribers it is read and dropped; with one that is
- * slow, nothing is read until that one has caught up, and the process waits as for any full pipe.
+ * A process's output, given to everyone who subscribed, and kept. Without subscribers it is read and kept alone; with
+ * one that is slow, nothing is read until that one has caught up, and the process waits as for any full pipe.
  */
 export class Output {
 	readonly #sources: readonly Source[];
@@ -54,8 +57,11 @@ export class Output {
 	flow(): void {
 		if (this.#flowing) return;
 		this.#flowing = true;
-		for (const { channel, socket } of this.#sources) {
-			socket.on("data", (bytes) => this.#deliver(channel, bytes));
+		for (const { channel, socket, transcript } of this.#sources) {
+			socket.on("data", (bytes) => {
+				transcript.append(bytes);
+				this.#deliver(channel, bytes);
+			});
 			// EIO is how a terminal says that its last program is gone; the end follows.
 			socket.on("error", () => socket.destroy());
 			socket.once("close", () => {
@@ -65,9 +71,10 @@ export class Output {
 		}
 	}
 
-	/** Stops reading while a subscriber is full, goes on when none is. */
+	/** Stops reading while a subscriber or what keeps the output is full, goes on when none is. */
 	regulate(): void {
-		const full = [...this.#subscribers].some((subscription) => subscription.full);
+		const readers = [...this.#subscribers, ...this.#sources.map(({ transcript }) => transcript)];
+		const full = readers.some((reader) => reader.full);
 		if (full === this.#paused) return;
 		this.#paused = full;
 		for (const socket of this.#open) {
@@ -111,6 +118,7 @@ export class Output {
 		clearTimeout(this.#quiet);
 		for (const subscription of this.#subscribers) subscription.end();
 		this.#subscribers.clear();
+		for (const { transcript } of this.#sources) transcript.close();
 		this.regulate();
 		this.#drained?.();
 		this.#drained = undefined;

@@ -1,9 +1,12 @@
+import type { Socket } from "node:net";
+import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { log } from "../log.ts";
 import type { Order, Spawned, Spawner } from "../spawner/spawner.ts";
 import { Subscription } from "../subscription.ts";
 import { type Ending, readWaitStatus } from "./ending.ts";
-import { type Chunk, Output, type Source } from "./output.ts";
+import { type Channel, type Chunk, Output, type Source } from "./output.ts";
+import { Transcript } from "./transcript.ts";
 
 export interface ProcessConfig {
 	readonly cmd: string;
@@ -25,7 +28,11 @@ export class GuestProcess {
 	readonly isPty: boolean;
 	/** Set once it has ended and all it wrote was delivered. */
 	ending: Ending | undefined;
+	/** UNIX milliseconds, when `ending` was set. */
+	endedAtMs: number | undefined;
 	readonly ended: Promise<Ending>;
+	/** What it wrote, by offset. */
+	readonly transcripts: ReadonlyMap<Channel, Transcript>;
 	readonly #spawner: Spawner;
 	readonly #spawned: Spawned;
 	readonly #output: Output;
@@ -39,8 +46,13 @@ export class GuestProcess {
 		this.isPty = init.order.pty !== undefined;
 		this.#spawner = spawner;
 		this.#spawned = spawned;
-		const sources: Source[] = [{ channel: this.isPty ? "pty" : "stdout", socket: spawned.stdout }];
-		if (spawned.stderr) sources.push({ channel: "stderr", socket: spawned.stderr });
+		const source = (channel: Channel, socket: Socket): Source => {
+			const path = join(init.outputDirectory, `${this.startedAt.getTime()}-${this.pid}.${channel}`);
+			return { channel, socket, transcript: new Transcript(path, () => this.#output.regulate()) };
+		};
+		const sources = [source(this.isPty ? "pty" : "stdout", spawned.stdout)];
+		if (spawned.stderr) sources.push(source("stderr", spawned.stderr));
+		this.transcripts = new Map(sources.map(({ channel, transcript }) => [channel, transcript]));
 		this.#output = new Output(sources);
 		// A program that closes its input breaks our pipe: writers are told, the process goes on.
 		spawned.stdin?.on("error", () => spawned.stdin?.destroy());
@@ -53,8 +65,10 @@ export class GuestProcess {
 		return new GuestProcess(spawner, await spawner.spawn(init.order), init);
 	}
 
+	/** Those who read its output now. */
 	get subscribers(): number {
-		return this.#output.subscribers;
+		const transcripts = [...this.transcripts.values()];
+		return this.#output.subscribers + transcripts.reduce((sum, transcript) => sum + transcript.followers, 0);
 	}
 
 	/** Fires when the process has outlived its limit, with `deadline_exceeded`; the process is then being killed. */
@@ -113,6 +127,7 @@ export class GuestProcess {
 		await this.#output.drain();
 		this.#spawned.stdin?.destroy();
 		this.ending = ending;
+		this.endedAtMs = Date.now();
 		log("info", "process ended", { pid: this.pid, status: ending.status });
 		return ending;
 	}
@@ -132,4 +147,6 @@ export interface ProcessInit {
 	readonly config: ProcessConfig;
 	readonly tag: string | undefined;
 	readonly lifetimeMs: number | undefined;
+	/** Where its output is kept. */
+	readonly outputDirectory: string;
 }

@@ -4,6 +4,7 @@ import type { Sandbox } from "../sandbox/sandbox.ts";
 import type { Spawner } from "../spawner/spawner.ts";
 import type { User } from "../users/users.ts";
 import { buildEnvironment } from "./environment.ts";
+import { History } from "./history.ts";
 import { GuestProcess, type ProcessConfig } from "./process.ts";
 
 export type Selector = { readonly pid: number } | { readonly tag: string };
@@ -26,12 +27,16 @@ export class Processes {
 	readonly #sandbox: Sandbox;
 	readonly #spawner: Spawner;
 	readonly #path: string;
+	readonly #outputDirectory: string;
 	readonly #byPid = new Map<number, GuestProcess>();
+	/** Also those that ended longer ago. */
+	readonly history = new History();
 
-	constructor(options: { sandbox: Sandbox; spawner: Spawner; path: string }) {
+	constructor(options: { sandbox: Sandbox; spawner: Spawner; path: string; outputDirectory: string }) {
 		this.#sandbox = options.sandbox;
 		this.#spawner = options.spawner;
 		this.#path = options.path;
+		this.#outputDirectory = options.outputDirectory;
 	}
 
 	async start(options: StartOptions): Promise<GuestProcess> {
@@ -48,9 +53,16 @@ export class Processes {
 		const cwd = this.#sandbox.path(config.cwd ?? "", user);
 		const { uid, gid, groups } = user;
 		const order = { file: config.cmd, args: config.args, environment, cwd, uid, gid, groups, stdin, pty };
-		const process = await GuestProcess.start(this.#spawner, { order, config, tag, lifetimeMs });
+		const process = await GuestProcess.start(this.#spawner, {
+			order,
+			config,
+			tag,
+			lifetimeMs,
+			outputDirectory: this.#outputDirectory,
+		});
 		log("info", "process started", { pid: process.pid, cmd: config.cmd, args: config.args, user: user.name, tag });
 		this.#byPid.set(process.pid, process);
+		this.history.add(process);
 		void this.#forgetLater(process);
 		return process;
 	}
