@@ -124,10 +124,7 @@ test("back to a checkpoint, and what lies between", async () => {
 	const before = await count(sandbox);
 	const first = await api<Generation>("POST", "/checkpoints", { label: "first" });
 	assert.ok(first.memoryBytes > 0 && first.diskBytes > 0);
-	await said(
-		sandbox,
-		"echo 2 > /srv/work/changed; rm /srv/work/removed; ln -s / /srv/work/added; rm -r /etc/skel",
-	);
+	await said(sandbox, "echo 2 > /srv/work/changed; rm /srv/work/removed; ln -s / /srv/work/added; rm -r /etc/skel");
 	await sandbox.commands.run("exec sleep 1000", { background: true, timeoutMs: 0 });
 	for (const to of ["", "&to=second"]) {
 		if (to !== "") await api("POST", "/checkpoints", { label: "second" });

@@ -16,6 +16,8 @@ const GROUPS: Record<string, Record<string, () => Promise<Builder>>> = {
 		down: async () => (await import("./commands/down.ts")).downCommand,
 		status: async () => (await import("./commands/status.ts")).statusCommand,
 		env: async () => (await import("./commands/env.ts")).envCommand,
+		du: async () => (await import("./commands/du.ts")).duCommand,
+		gc: async () => (await import("./commands/gc.ts")).gcCommand,
 		setup: async () => (await import("./commands/setup.ts")).setupCommand,
 		doctor: async () => (await import("./commands/doctor.ts")).doctorCommand,
 	},

@@ -3,6 +3,7 @@ import type { ConnectRouter, Interceptor, ServiceImpl } from "@connectrpc/connec
 import { DormiceError, engine, toConnectError } from "@dormice/protocol";
 import { probe } from "./doctor.ts";
 import { diff } from "./generations/diff.ts";
+import { usage } from "./generations/usage.ts";
 import type { Host } from "./host.ts";
 import { log } from "./log.ts";
 import type { Queue } from "./queue.ts";
@@ -85,6 +86,20 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 			if (to.case === undefined) throw new DormiceError("invalid_argument", "Diff needs to_id or sandbox_id.");
 			checkId(to.case === "toId" ? "generation" : "sandbox", to.value);
 			return diffMessage(await diff(host, checkId("generation", fromId), to));
+		},
+
+		usage: async ({ groups }) => {
+			const checked = groups.map(({ name, generationIds, sandboxIds }) => ({
+				name: checkText("name", name),
+				generationIds: generationIds.map((id) => checkId("generation", id)),
+				sandboxIds: sandboxIds.map((id) => checkId("sandbox", id)),
+			}));
+			const [used, space] = await Promise.all([usage(host, checked), host.pool.space()]);
+			return {
+				groups: used.map(({ name, bytes, ownBytes }) => ({ name, bytes: BigInt(bytes), ownBytes: BigInt(ownBytes) })),
+				poolTotalBytes: BigInt(space.totalBytes),
+				poolFreeBytes: BigInt(space.freeBytes),
+			};
 		},
 
 		async listGenerations() {

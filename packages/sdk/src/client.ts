@@ -1,5 +1,6 @@
 import type { ClientOptions, Endpoint } from "./endpoint.ts";
 import { Sandboxes } from "./sandboxes.ts";
+import { Storage } from "./storage.ts";
 
 /**
  * A client of one Dormice platform.
@@ -13,6 +14,7 @@ import { Sandboxes } from "./sandboxes.ts";
  */
 export class Dormice {
 	readonly sandboxes: Sandboxes;
+	readonly storage: Storage;
 
 	constructor(options: ClientOptions) {
 		const endpoint: Endpoint = {
@@ -22,5 +24,6 @@ export class Dormice {
 			fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
 		};
 		this.sandboxes = new Sandboxes(endpoint);
+		this.storage = new Storage(endpoint);
 	}
 }

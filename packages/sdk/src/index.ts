@@ -21,3 +21,4 @@ export type {
 	SandboxInfo,
 	Signal,
 } from "./sandboxes.ts";
+export type { Share, Storage, StorageUsage, Superfluous } from "./storage.ts";

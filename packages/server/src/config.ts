@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import type { Rest } from "./sandboxes/rest.ts";
+import type { Retention } from "./sandboxes/retention.ts";
 
 /** What a sandbox may use of the host. */
 export interface Limits {
@@ -25,6 +26,8 @@ export interface Config {
 	concurrentStarts: number;
 	/** How many sandboxes of each template are kept ready for the next creates. */
 	spares: number;
+	/** What of their histories sandboxes keep that do not say so, of templates that do not either. */
+	retention: Retention;
 	/** How sandboxes rest that do not say so, of templates that do not either. */
 	rest: Rest;
 	/** What sandboxes may take together before those that doze are put to sleep; undefined measures the host. */
@@ -75,6 +78,11 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Conf
 		engineSocket: text(env, "DORMICE_ENGINE_SOCKET") ?? join(dataDir, "run", "engine.sock"),
 		concurrentStarts: integer(env, "DORMICE_CONCURRENT_STARTS", availableParallelism(), 1, 1024),
 		spares: integer(env, "DORMICE_SPARES", 1, 0, 64),
+		retention: Object.freeze({
+			last: integer(env, "DORMICE_KEEP_LAST", 2, 0, 10_000),
+			checkpoints: integer(env, "DORMICE_KEEP_CHECKPOINTS", 100, 0, 10_000),
+			daily: integer(env, "DORMICE_KEEP_DAILY", 0, 0, 10_000),
+		}),
 		rest: Object.freeze({
 			doze: "idle",
 			dozeAfterMs: integer(env, "DORMICE_DOZE_AFTER_MS", 15_000, 0, 2 ** 31 - 1),

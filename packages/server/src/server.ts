@@ -15,6 +15,7 @@ import { Queue } from "./lifetime/queue.ts";
 import { Listener } from "./listener.ts";
 import type { Logger } from "./log.ts";
 import { Sampler } from "./metrics/sample.ts";
+import { collect } from "./sandboxes/generations.ts";
 import type { Host } from "./sandboxes/host.ts";
 import { checkPool } from "./sandboxes/pool.ts";
 import { reconcile } from "./sandboxes/reconcile.ts";
@@ -37,6 +38,7 @@ const PERIOD_MS = {
 	repair: 5_000,
 	metrics: 10_000,
 	retention: 3_600_000,
+	generations: 300_000,
 } as const;
 
 export interface ServerOptions {
@@ -88,6 +90,7 @@ export class Server implements AsyncDisposable {
 		let trouble: unknown;
 		owned.defer(() => finishWork(table));
 
+		let collected = false;
 		const timeouts = owned.use(new Loop("timeouts", PERIOD_MS.timeouts, log, () => expire(host)));
 		const repair = owned.use(
 			new Loop("repair", PERIOD_MS.repair, log, async () => {
@@ -97,12 +100,17 @@ export class Server implements AsyncDisposable {
 					throw error;
 				});
 				await reconcile(host);
+				if (!collected) collecting.poke();
+				collected = true;
 				if (!isReady(templates)) preparation.poke();
 			}),
 		);
 		const preparation = owned.use(new Loop("templates", PERIOD_MS.templates, log, preparing(host, templates, spares)));
 		const idle = owned.use(new Loop("idleness", PERIOD_MS.idleness, log, () => idleness.turn()));
 		const samples = owned.use(new Loop("metrics", PERIOD_MS.metrics, log, () => sampler.sampleAll()));
+		const collecting = owned.use(
+			new Loop("stored states", PERIOD_MS.generations, log, async () => void (await collect(host))),
+		);
 		const retention = owned.use(new Loop("retention", PERIOD_MS.retention, log, () => forgetOld(database)));
 
 		// Known once the listener is open; nobody asks before.

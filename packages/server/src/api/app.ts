@@ -11,6 +11,7 @@ import { sandboxRoutes } from "./sandboxes/routes.ts";
 import { snapshotRoutes } from "./snapshots/snapshots.ts";
 import { teamRoutes } from "./teams.ts";
 import { templateRoutes } from "./templates.ts";
+import { usageRoutes } from "./usage.ts";
 import { compileSchema } from "./validation.ts";
 
 /** Fastify with our schemas' types. */
@@ -58,6 +59,7 @@ export async function openApi(platform: Platform): Promise<App> {
 		snapshotRoutes(guarded, platform);
 		templateRoutes(guarded, platform);
 		teamRoutes(guarded);
+		usageRoutes(guarded, platform);
 		notImplemented(guarded);
 	});
 	await app.ready();

@@ -3,9 +3,15 @@ import { type Database, fromDatabaseError } from "./database.ts";
 import * as first from "./migrations/0001-first.ts";
 import * as generations from "./migrations/0002-generations.ts";
 import * as ladder from "./migrations/0003-ladder.ts";
+import * as retention from "./migrations/0004-retention.ts";
 
 /** In the order of their names. A migration that has shipped is never edited. */
-const MIGRATIONS = { "0001-first": first, "0002-generations": generations, "0003-ladder": ladder };
+const MIGRATIONS = {
+	"0001-first": first,
+	"0002-generations": generations,
+	"0003-ladder": ladder,
+	"0004-retention": retention,
+};
 
 /** Brings the schema up to date. Kysely holds an advisory lock meanwhile, so servers that start together take turns. */
 export async function migrate(db: Database): Promise<void> {

@@ -2,6 +2,7 @@ import type { SandboxState } from "@dormice/protocol";
 import type { ColumnType, Generated, Insertable, JSONColumnType, Selectable, Updateable } from "kysely";
 import type { Network } from "../sandboxes/network.ts";
 import type { DozeMode } from "../sandboxes/rest.ts";
+import type { Retention } from "../sandboxes/retention.ts";
 
 /** Columns that may be empty are `null` here, as SQL has it: rows are the one place where Dormice says null. */
 export interface Schema {
@@ -49,6 +50,8 @@ interface TemplatesTable {
 	memoryMib: number;
 	diskMib: number;
 	pids: number;
+	/** What of their histories its sandboxes keep, where they do not say so themselves. */
+	retention: ColumnType<Partial<Retention>, string | undefined, string>;
 	/** How its sandboxes rest, where they do not say so themselves; null leaves it to the platform. */
 	doze: DozeMode | null;
 	dozeAfterMs: number | null;
@@ -118,6 +121,8 @@ interface SandboxesTable {
 	generationId: string | null;
 	/** Whether the generation has a memory image; null with it. */
 	generationMemory: boolean | null;
+	/** What of its history it keeps; what it leaves out is its template's or the platform's affair. */
+	retention: ColumnType<Partial<Retention>, string | undefined, string>;
 	isolation: string;
 	startedAt: Date;
 	endAt: Date;

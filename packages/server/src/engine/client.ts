@@ -83,6 +83,20 @@ export function connectEngine(socketPath: string): Engine {
 			);
 			return generations.map(fromGeneration);
 		},
+		usage: async (groups) => {
+			const request = { groups: groups.map((group) => ({ ...group })) };
+			const answer = await call("usage", client.usage(request, { timeoutMs: DEADLINE_MS.diff }));
+			return {
+				groups: new Map(
+					answer.groups.map(({ name, bytes, ownBytes }) => [
+						name,
+						{ bytes: Number(bytes), ownBytes: Number(ownBytes) },
+					]),
+				),
+				poolTotalBytes: Number(answer.poolTotalBytes),
+				poolFreeBytes: Number(answer.poolFreeBytes),
+			};
+		},
 		deleteGeneration: (generationId) =>
 			gone(
 				"generation_not_found",

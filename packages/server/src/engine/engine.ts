@@ -65,6 +65,20 @@ export interface Difference {
 	ended: GuestProcess[];
 }
 
+export interface UsageGroup {
+	name: string;
+	generationIds: string[];
+	/** Disks of sandboxes. */
+	sandboxIds: string[];
+}
+
+export interface Usage {
+	/** By the group's name: what its blocks take, and what would be free if all of it went and nothing else. */
+	groups: Map<string, { bytes: number; ownBytes: number }>;
+	poolTotalBytes: number;
+	poolFreeBytes: number;
+}
+
 export interface Stats {
 	cpuUsageUs: number;
 	memoryBytes: number;
@@ -99,6 +113,8 @@ export interface Engine {
 	/** From a generation to another, or to what a sandbox is now. */
 	diff(fromId: string, to: { generationId: string } | { sandboxId: string }): Promise<Difference>;
 	listGenerations(): Promise<Generation[]>;
+	/** What sets of stored things take of the pool, by name; blocks that only others refer to are not looked at. */
+	usage(groups: readonly UsageGroup[]): Promise<Usage>;
 	/** A generation that is not there is no error. */
 	deleteGeneration(id: string): Promise<void>;
 }

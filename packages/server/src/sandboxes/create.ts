@@ -12,6 +12,7 @@ import { move, TRANSITION_MS } from "./move.ts";
 import type { Network } from "./network.ts";
 import { Resident } from "./resident.ts";
 import { type Rest, restOf } from "./rest.ts";
+import { type Retention, retentionAsked } from "./retention.ts";
 import { limitsOf, type Origin, start } from "./start.ts";
 
 /** What a new sandbox begins as: a template's stored state, or one of another sandbox. */
@@ -39,6 +40,8 @@ export interface CreateRequest {
 	metadata: Record<string, string>;
 	envVars: Record<string, string>;
 	rest: Partial<Rest>;
+	/** What of its history it keeps, where that is said. */
+	retention: Partial<Retention>;
 }
 
 /** A template as a source. Throws `not_set_up` while it was never booted. */
@@ -57,13 +60,14 @@ export function fromTemplate(template: Template): Source {
 export async function createSandbox(host: Host, request: CreateRequest): Promise<Resident> {
 	const { template, generationId, memory, former } = request.source;
 	const { metadata, rest: asked } = request;
+	const retention = retentionAsked(request.retention, metadata);
 	const rest = restOf({ asked, metadata, template, platform: host.config.rest });
 	const beganAtMs = performance.now();
 	const spare = former === undefined ? host.spares.take(generationId) : undefined;
 	// A spare only has to be thawed: that takes no place among the starts.
 	const place = spare === undefined ? host.starts : { run: <T>(work: () => Promise<T>) => work() };
 	return await place.run(async () => {
-		const resident = await insert(host, { ...request, rest }, spare?.id ?? newId("sandbox"));
+		const resident = await insert(host, { ...request, rest, retention }, spare?.id ?? newId("sandbox"));
 		await resident.begin("create", async () => {
 			try {
 				const origin: Origin = memory
@@ -139,6 +143,7 @@ async function insert(host: Host, request: CreateRequest & { rest: Rest }, id: s
 		envVars: JSON.stringify(request.envVars),
 		...limits,
 		...request.rest,
+		retention: JSON.stringify(request.retention),
 		unasked: false,
 		stateSince: now,
 		stateMs: "{}",

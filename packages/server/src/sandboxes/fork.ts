@@ -49,6 +49,7 @@ export async function fork(
 			metadata,
 			envVars,
 			rest: { doze, dozeAfterMs, sleepAfterMs },
+			retention: record.retention,
 		};
 		return await Promise.allSettled(Array.from({ length: count }, () => createSandbox(host, request)));
 	} finally {

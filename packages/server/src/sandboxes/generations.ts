@@ -7,7 +7,7 @@ import type { Generation } from "../engine/engine.ts";
 import { bestEffort } from "../log.ts";
 import type { Host } from "./host.ts";
 import type { Resident } from "./resident.ts";
-import { kept, RETENTION, type Stored } from "./retention.ts";
+import { kept, type Retention, type Stored } from "./retention.ts";
 
 type Owner = { sandboxId: string; accessToken: string | null; label?: string | undefined } | { templateId: string };
 
@@ -70,7 +70,13 @@ export async function listGenerations(host: Host, resident: Resident): Promise<G
 function selectStored(host: Host) {
 	return host.database
 		.selectFrom("generations")
-		.select(["id", "sandboxId", "reason", "createdAt", "corrupt"])
+		.select([
+			"generations.id",
+			"generations.sandboxId",
+			"generations.reason",
+			"generations.createdAt",
+			"generations.corrupt",
+		])
 		.select(
 			sql<boolean>`exists (select from sandboxes where generation_id = generations.id)
 				or exists (select from templates where generation_id = generations.id)
@@ -86,17 +92,26 @@ export interface Superfluous {
 
 /** What the retention no longer keeps, of one sandbox or of all. */
 export async function superfluous(host: Host, sandboxId?: string): Promise<Superfluous[]> {
-	let query = selectStored(host);
-	if (sandboxId !== undefined) query = query.where("sandboxId", "=", sandboxId);
-	const histories = new Map<string, (Stored & { sandboxId: string | null })[]>();
+	let query = selectStored(host)
+		.leftJoin("sandboxes", "sandboxes.id", "generations.sandboxId")
+		.leftJoin("templates", "templates.id", "sandboxes.templateId")
+		.select(["sandboxes.retention as own", "templates.retention as ofTemplate"]);
+	if (sandboxId !== undefined) query = query.where("generations.sandboxId", "=", sandboxId);
+	const histories = new Map<string, { states: Stored[]; retention: Retention }>();
 	const found: Superfluous[] = [];
-	for (const row of await query.execute()) {
-		if (row.sandboxId !== null) histories.set(row.sandboxId, [...(histories.get(row.sandboxId) ?? []), row]);
-		else if (!row.used) found.push(row);
+	for (const { own, ofTemplate, ...row } of await query.execute()) {
+		if (row.sandboxId === null) {
+			if (!row.used) found.push(row);
+			continue;
+		}
+		const retention = { ...host.config.retention, ...ofTemplate, ...own };
+		const history = histories.get(row.sandboxId) ?? { states: [], retention };
+		history.states.push(row);
+		histories.set(row.sandboxId, history);
 	}
-	for (const history of histories.values()) {
-		const keep = kept(history, RETENTION);
-		found.push(...history.filter(({ id }) => !keep.has(id)));
+	for (const [sandboxId, { states, retention }] of histories) {
+		const keep = kept(states, retention);
+		found.push(...states.filter(({ id }) => !keep.has(id)).map(({ id }) => ({ id, sandboxId })));
 	}
 	return found.filter(({ id }) => !host.unfinished.has(id)).map(({ id, sandboxId }) => ({ id, sandboxId }));
 }
@@ -141,7 +156,10 @@ export function isReferred(error: unknown): boolean {
  * row names: what a crash left of unfinished work.
  */
 export async function sweepGenerations(host: Host): Promise<void> {
-	const nobodys = await selectStored(host).where("sandboxId", "is", null).where("templateId", "is", null).execute();
+	const nobodys = await selectStored(host)
+		.where("generations.sandboxId", "is", null)
+		.where("generations.templateId", "is", null)
+		.execute();
 	for (const { id, used } of nobodys) if (!used && !host.unfinished.has(id)) await remove(host, id);
 	const found = await host.engine.listGenerations();
 	// In this order: what was unfinished when the engine answered is either still so now, or its row is there.

@@ -170,6 +170,55 @@ suite("time travel", () => {
 	});
 });
 
+suite("storage", () => {
+	let platform: TestPlatform;
+	before(async () => {
+		platform = await TestPlatform.open();
+	});
+	after(() => platform[Symbol.asyncDispose]());
+
+	const history = async (id: string) =>
+		((await platform.api("GET", `/sandboxes/${id}/generations`)).body as Generation[]).map(({ label }) => label ?? "-");
+
+	test("each sandbox keeps what it says, and what is superfluous can be asked and deleted", async () => {
+		const metadata = { "dormice.keepLast": "1", "dormice.keepCheckpoints": "3" };
+		const { sandboxId: id } = await Sandbox.create({ ...platform.e2b, metadata });
+		for (const label of ["a", "b", "c", "d"]) await platform.api("POST", `/sandboxes/${id}/checkpoints`, { label });
+		await until(async () => (await history(id)).join("") === "dcb");
+		for (let i = 0; i < 3; i++) {
+			await Sandbox.pause(id, platform.e2b);
+			await Sandbox.connect(id, platform.e2b);
+		}
+		await until(async () => (await history(id)).join("") === "-dcb");
+
+		const retention = { last: 5, checkpoints: 1 };
+		assert.equal((await platform.api("PUT", `/sandboxes/${id}/retention`, retention)).status, 204);
+		const dry = (await platform.api("POST", "/gc", { dryRun: true })).body as {
+			generationIDs: string[];
+			freedBytes: number;
+		};
+		assert.deepEqual([dry.generationIDs.length, dry.freedBytes], [2, 198]);
+		assert.equal((await history(id)).length, 4, "nothing was deleted");
+		const usage = (await platform.api("GET", "/usage")).body as {
+			sandboxes: { sandboxID: string; generations: number; bytes: number; sharedBytes: number; freedBytes: number }[];
+			templates: { alias: string }[];
+			superfluous: { generationIDs: string[] };
+		};
+		assert.deepEqual(usage.sandboxes, [{ sandboxID: id, generations: 4, bytes: 500, sharedBytes: 5, freedBytes: 495 }]);
+		assert.deepEqual(
+			usage.templates.map(({ alias }) => alias),
+			["base"],
+		);
+		assert.deepEqual(usage.superfluous.generationIDs.toSorted(), dry.generationIDs.toSorted());
+		const { body } = await platform.api("POST", "/gc");
+		assert.deepEqual((body as typeof dry).generationIDs.toSorted(), dry.generationIDs.toSorted());
+		assert.equal((await history(id)).join(""), "-d");
+		const wrong = { templateID: "base", metadata: { "dormice.keepLast": "many" } };
+		assert.equal((await platform.api("POST", "/v2/sandboxes", wrong)).status, 400);
+		await Sandbox.kill(id, platform.e2b);
+	});
+});
+
 test("what the retention keeps", () => {
 	const at = (day: number, hour: number) => new Date(Date.UTC(2026, 0, day, hour));
 	const state = (id: string, createdAt: Date, rest: Partial<Stored> = {}): Stored => ({

@@ -1,3 +1,5 @@
+import { DormiceError } from "@dormice/protocol";
+
 /** How many stored states of a sandbox are kept besides those that something starts from. */
 export interface Retention {
 	/** The newest of those that the platform made by itself: by pauses, snapshots, forks. */
@@ -8,7 +10,28 @@ export interface Retention {
 	daily: number;
 }
 
-export const RETENTION: Retention = { last: 2, checkpoints: 100, daily: 0 };
+/** Where a client says it that knows only E2B's fields: in the sandbox's metadata. */
+const KEYS = { last: "dormice.keepLast", checkpoints: "dormice.keepCheckpoints", daily: "dormice.keepDaily" } as const;
+const MOST = 10_000;
+
+/** What a new sandbox says of its retention, in fields of ours or else in its metadata. Throws `invalid_argument`. */
+export function retentionAsked(
+	asked: Partial<Retention>,
+	metadata: Readonly<Record<string, string>>,
+): Partial<Retention> {
+	const found: Partial<Retention> = {};
+	for (const [name, key] of Object.entries(KEYS) as [keyof Retention, string][]) {
+		const value = metadata[key];
+		if (asked[name] !== undefined) found[name] = asked[name];
+		else if (value !== undefined) found[name] = numberIn(key, value);
+	}
+	return found;
+}
+
+function numberIn(key: string, value: string): number {
+	if (/^\d{1,5}$/.test(value) && Number(value) <= MOST) return Number(value);
+	throw new DormiceError("invalid_argument", `metadata ${key}: give a number from 0 to ${MOST}`);
+}
 
 /** A stored state, as far as its keeping is concerned. */
 export interface Stored {

@@ -193,6 +193,17 @@ export class FakeEngine implements AsyncDisposable {
 						files: before === after ? [] : [{ ...file, bytesBefore: BigInt(before), bytesAfter: BigInt(after) }],
 					};
 				}),
+			usage: ({ groups }) =>
+				this.#verb("usage", async () => ({
+					// A hundred bytes each, of which one is shared by all.
+					groups: groups.map(({ name, generationIds, sandboxIds }) => {
+						const there = generationIds.filter((id) => this.generations.has(id)).length;
+						const disks = sandboxIds.filter((id) => this.sandboxes.has(id)).length;
+						return { name, bytes: BigInt((there + disks) * 100), ownBytes: BigInt((there + disks) * 99) };
+					}),
+					poolTotalBytes: 1000n,
+					poolFreeBytes: 500n,
+				})),
 			listGenerations: () =>
 				this.#verb("listGenerations", async () => ({ generations: [...this.generations.values()].map(manifest) })),
 			deleteGeneration: ({ generationId }) =>

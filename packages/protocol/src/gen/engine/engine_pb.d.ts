@@ -974,6 +974,108 @@ export declare type ListGenerationsResponse = Message<"dormice.engine.ListGenera
 export declare const ListGenerationsResponseSchema: GenMessage<ListGenerationsResponse>;
 
 /**
+ * A set of what is stored. What is not there takes nothing.
+ *
+ * @generated from message dormice.engine.UsageGroup
+ */
+export declare type UsageGroup = Message<"dormice.engine.UsageGroup"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: repeated string generation_ids = 2;
+   */
+  generationIds: string[];
+
+  /**
+   * Disks of sandboxes that run, or of which only the disk is here.
+   *
+   * @generated from field: repeated string sandbox_ids = 3;
+   */
+  sandboxIds: string[];
+};
+
+/**
+ * Describes the message dormice.engine.UsageGroup.
+ * Use `create(UsageGroupSchema)` to create a new message.
+ */
+export declare const UsageGroupSchema: GenMessage<UsageGroup>;
+
+/**
+ * @generated from message dormice.engine.UsageRequest
+ */
+export declare type UsageRequest = Message<"dormice.engine.UsageRequest"> & {
+  /**
+   * @generated from field: repeated dormice.engine.UsageGroup groups = 1;
+   */
+  groups: UsageGroup[];
+};
+
+/**
+ * Describes the message dormice.engine.UsageRequest.
+ * Use `create(UsageRequestSchema)` to create a new message.
+ */
+export declare const UsageRequestSchema: GenMessage<UsageRequest>;
+
+/**
+ * @generated from message dormice.engine.GroupUsage
+ */
+export declare type GroupUsage = Message<"dormice.engine.GroupUsage"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * What its blocks take, shared with others or not.
+   *
+   * @generated from field: int64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * What would be free if all of the group went and nothing else.
+   *
+   * @generated from field: int64 own_bytes = 3;
+   */
+  ownBytes: bigint;
+};
+
+/**
+ * Describes the message dormice.engine.GroupUsage.
+ * Use `create(GroupUsageSchema)` to create a new message.
+ */
+export declare const GroupUsageSchema: GenMessage<GroupUsage>;
+
+/**
+ * @generated from message dormice.engine.UsageResponse
+ */
+export declare type UsageResponse = Message<"dormice.engine.UsageResponse"> & {
+  /**
+   * @generated from field: repeated dormice.engine.GroupUsage groups = 1;
+   */
+  groups: GroupUsage[];
+
+  /**
+   * @generated from field: int64 pool_total_bytes = 2;
+   */
+  poolTotalBytes: bigint;
+
+  /**
+   * @generated from field: int64 pool_free_bytes = 3;
+   */
+  poolFreeBytes: bigint;
+};
+
+/**
+ * Describes the message dormice.engine.UsageResponse.
+ * Use `create(UsageResponseSchema)` to create a new message.
+ */
+export declare const UsageResponseSchema: GenMessage<UsageResponse>;
+
+/**
  * @generated from message dormice.engine.DeleteGenerationRequest
  */
 export declare type DeleteGenerationRequest = Message<"dormice.engine.DeleteGenerationRequest"> & {
@@ -1135,6 +1237,16 @@ export declare const Engine: GenService<{
     methodKind: "unary";
     input: typeof ListGenerationsRequestSchema;
     output: typeof ListGenerationsResponseSchema;
+  },
+  /**
+   * What sets of disks and generations take of the pool, where many share blocks.
+   *
+   * @generated from rpc dormice.engine.Engine.Usage
+   */
+  usage: {
+    methodKind: "unary";
+    input: typeof UsageRequestSchema;
+    output: typeof UsageResponseSchema;
   },
   /**
    * @generated from rpc dormice.engine.Engine.DeleteGeneration

@@ -43,6 +43,7 @@ export function createRoutes(app: App, platform: Platform): void {
 				metadata: body.metadata ?? {},
 				envVars: { ...envVars, ...body.envVars },
 				rest: restAsked(body),
+				retention: body.retention ?? {},
 			});
 			return reply.code(201).send(toSandbox(resident.record, platform));
 		});

@@ -4,11 +4,12 @@ import type { GenerationRow } from "../../database/schema.ts";
 import { checkpoint } from "../../sandboxes/checkpoint.ts";
 import { diff } from "../../sandboxes/diff.ts";
 import { findGeneration, listGenerations, remove } from "../../sandboxes/generations.ts";
+import { amend } from "../../sandboxes/move.ts";
 import type { Resident } from "../../sandboxes/resident.ts";
 import { rollback } from "../../sandboxes/rollback.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
-import { SandboxParams, tags } from "./schemas.ts";
+import { RetentionBody, SandboxParams, tags } from "./schemas.ts";
 
 /** Starts with a letter, so that none is mistaken for an option, and is never as long as an id. */
 const Label = Type.String({ pattern: "^[A-Za-z][A-Za-z0-9._-]{0,63}$" });
@@ -41,6 +42,13 @@ export function historyRoutes(app: App, { host }: Platform): void {
 				`Something starts from the stored state ${id}: it cannot be deleted now.`,
 			);
 		}
+		return reply.code(204).send();
+	});
+
+	const keep = { tags, params, body: RetentionBody };
+	app.put("/sandboxes/:sandboxID/retention", { schema: keep }, async ({ params, body, team }, reply) => {
+		const resident = host.table.owned(params.sandboxID, team.id);
+		await amend(host, resident, { retention: JSON.stringify(body) }, "setting a sandbox's retention");
 		return reply.code(204).send();
 	});
 

@@ -43,6 +43,9 @@ const NetworkBody = Type.Object({
 	httpsPorts: Type.Optional(Type.Array(Type.Integer())),
 });
 
+const Kept = Type.Optional(Type.Integer({ minimum: 0, maximum: 10_000 }));
+export const RetentionBody = Type.Object({ last: Kept, checkpoints: Kept, daily: Kept });
+
 /** What a client may say when it makes a sandbox. */
 export const CreateBody = Type.Object({
 	templateID: Type.String({ minLength: 1, maxLength: 256 }),
@@ -56,6 +59,8 @@ export const CreateBody = Type.Object({
 	metadata: Type.Optional(StringMap),
 	envVars: Type.Optional(StringMap),
 	mcp: Type.Optional(Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()])),
+	// What of its history it keeps; ours, and E2B's clients say it in `metadata` as `dormice.keepLast` and so on.
+	retention: Type.Optional(RetentionBody),
 	// How it rests when nobody needs it; ours, and E2B's clients say it in `metadata` as `dormice.doze` and so on.
 	doze: Type.Optional(Type.Union([Type.Literal("idle"), Type.Literal("always")])),
 	dozeAfterMs: Type.Optional(Milliseconds),

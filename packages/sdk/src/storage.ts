@@ -1,0 +1,48 @@
+import { call, type Endpoint } from "./endpoint.ts";
+
+/** What one thing takes of the platform's storage, in bytes. */
+export interface Share {
+	/** Stored states in it. */
+	generations: number;
+	bytes: number;
+	/** Of these, what others share. */
+	sharedBytes: number;
+	/** What would be free without it. */
+	freedBytes: number;
+}
+
+/** Stored states that nothing starts from and no retention keeps. */
+export interface Superfluous {
+	generationIDs: string[];
+	freedBytes: number;
+}
+
+export interface StorageUsage {
+	sandboxes: (Share & { sandboxID: string })[];
+	templates: (Share & { templateID: string; alias: string | null })[];
+	snapshots: (Share & { snapshotID: string })[];
+	superfluous: Superfluous;
+	totalBytes: number;
+	freeBytes: number;
+}
+
+/** What is stored on a platform. */
+export class Storage {
+	readonly #endpoint: Endpoint;
+
+	constructor(endpoint: Endpoint) {
+		this.#endpoint = endpoint;
+	}
+
+	async usage(options: { signal?: AbortSignal } = {}): Promise<StorageUsage> {
+		const { body } = await call(this.#endpoint, "GET", "/usage", options);
+		return body as StorageUsage;
+	}
+
+	/** Deletes what is superfluous now, which the platform does by itself every few minutes; `dryRun` tells what it would be. */
+	async collect(options: { dryRun?: boolean; signal?: AbortSignal } = {}): Promise<Superfluous> {
+		const { dryRun, ...rest } = options;
+		const { body } = await call(this.#endpoint, "POST", "/gc", { body: { dryRun }, ...rest });
+		return body as Superfluous;
+	}
+}
