@@ -6,7 +6,7 @@ import { record as recordEvent } from "../events/record.ts";
 import { Link } from "../guest/link.ts";
 import { bestEffort } from "../log.ts";
 import { goOn } from "./doze.ts";
-import { collect, findGeneration, generationRow } from "./generations.ts";
+import { collectSoon, findGeneration, generationRow } from "./generations.ts";
 import type { Host } from "./host.ts";
 import { settle } from "./move.ts";
 import { changing, type Resident } from "./resident.ts";
@@ -45,7 +45,7 @@ export async function checkpoint(host: Host, resident: Resident, options: Checkp
 					await settle(host, resident, "api");
 					id = await store(host, resident, options);
 				});
-				void bestEffort(host.log, `retiring generations of ${resident.id}`, collect(host, resident.id));
+				collectSoon(host, resident.id);
 				return await findGeneration(host, resident, id);
 			}
 			default:

@@ -2,9 +2,8 @@ import { DormiceError, newId } from "@dormice/protocol";
 import { fromDatabaseError } from "../database/database.ts";
 import type { GenerationRow } from "../database/schema.ts";
 import { record as recordEvent } from "../events/record.ts";
-import { bestEffort } from "../log.ts";
 import { goOn } from "./doze.ts";
-import { collect, findGeneration, generationRow } from "./generations.ts";
+import { collectSoon, findGeneration, generationRow } from "./generations.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
 import { clearAway, stayAwake } from "./pause.ts";
@@ -53,7 +52,7 @@ export async function rollback(host: Host, resident: Resident, reference: string
 				default:
 					throw changing(resident.id);
 			}
-			void bestEffort(host.log, `retiring generations of ${resident.id}`, collect(host, resident.id));
+			collectSoon(host, resident.id);
 			return { generationId: target.id, replacedId };
 		}
 		throw changing(resident.id);
