@@ -183,17 +183,21 @@ export const OPERATIONS: readonly Operation[] = [
 	{
 		name: "a stored state damaged while it sleeps",
 		weight: 1,
-		run: async (subject, { platform, random }) => {
+		run: async (subject, { platform, random, say }) => {
 			await subject.check();
 			await subject.pause();
 			const [newest] = (await subject.api("GET", "/generations")) as { generationID: string }[];
 			assert.ok(newest, "a sleeping sandbox has a stored state");
-			const memory = join(platform.data, "pool/generations", newest.generationID, "memory/pages.img");
-			const { size } = await stat(memory);
-			if (random.next() < 0.5) await truncate(memory, size - 4096);
-			else await flipBit(memory, random.between(0, size - 1));
+			const name = random.pick(["pages.img", "pages.img", "pages_meta.img", "checkpoint.img"]);
+			const file = join(platform.data, "pool/generations", newest.generationID, "memory", name);
+			const { size } = await stat(file);
+			const isCut = random.next() < 0.5;
+			say(`    ${name} ${isCut ? "truncated" : "with a bit flipped"}`);
+			if (isCut) await truncate(file, Math.max(0, size - random.between(1, 8192)));
+			else await flipBit(file, random.between(0, size - 1));
+			await assert.rejects(subject.connect(), /damaged/);
 			// What was in memory cannot be had back; what is on the disk can.
-			await until("a cold boot", 60_000, () => subject.api("POST", "/connect", { timeout: 3_600, memory: false }));
+			await subject.api("POST", "/connect", { timeout: 3_600, memory: false });
 			await subject.checkDisk();
 			await subject.startWitness();
 		},
