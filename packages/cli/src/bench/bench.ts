@@ -4,7 +4,7 @@ import { Sandbox } from "e2b";
 import { engineClient } from "../platform/engine.ts";
 import type { PlatformPaths } from "../platform/paths.ts";
 import type { Target } from "../target.ts";
-import { PORT, SERVER } from "./guest.ts";
+import { gateway, PORT, server } from "./guest.ts";
 import { firstAnswer, request } from "./http.ts";
 import type { PlainRunsc } from "./plain-runsc.ts";
 import { Series } from "./series.ts";
@@ -16,7 +16,15 @@ export const BASELINES = {
 	http_running: "http_direct",
 	resume_api: "runsc_restore",
 	resume_http: "runsc_restore",
+	wake_dozing: "http_running",
+	wake_asleep_16mib: "runsc_restore_16mib",
+	wake_asleep_64mib: "runsc_restore_64mib",
+	wake_asleep_256mib: "runsc_restore_256mib",
+	wake_asleep_1gib: "runsc_restore_1gib",
 } as const;
+
+/** Memory that the server holds which is paused and resumed, in MiB. */
+const SERVER_MIB = 57;
 
 /** Long enough for what is done in the background to be over: one thing is measured at a time. */
 const QUIET_MS = 1_000;
@@ -54,14 +62,14 @@ export async function bench(
 		await measureFiles(series, sandbox, "1mib", 1 << 20, rounds);
 		await measureFiles(series, sandbox, "100mib", 100 << 20, Math.max(2, Math.floor(rounds / 5)));
 		onLine("requests to a running sandbox");
-		await sandbox.commands.run(`node -e '${SERVER}'`, { background: true, timeoutMs: 0 });
+		await sandbox.commands.run(`exec node -e '${server(SERVER_MIB)}'`, { background: true, timeoutMs: 0 });
 		await measureRequests(series, sandbox, target, paths, rounds * 25);
 		onLine("pause and resume; and plain runsc");
-		await plain.checkpoint();
+		await plain.checkpoint(SERVER_MIB);
 		for (let i = 0; i < rounds; i++) {
 			await measureSleep(series, sandbox.sandboxId, target, client);
 			await sleep(QUIET_MS);
-			series.add("runsc_restore", await plain.restoreOnce());
+			series.add("runsc_restore", await plain.restoreOnce(SERVER_MIB));
 		}
 	} finally {
 		await sandbox.kill();
@@ -113,10 +121,4 @@ async function measureSleep(series: Series, id: string, target: Target, client: 
 	await sleep(QUIET_MS);
 	await series.time("resume_api", () => Sandbox.connect(id, client));
 	await request(gateway(target, id));
-}
-
-function gateway(target: Target, sandboxId: string) {
-	const { hostname, port } = new URL(target.sandboxUrl);
-	const headers = { "E2b-Sandbox-Id": sandboxId, "E2b-Sandbox-Port": String(PORT) };
-	return { host: hostname, port: Number(port), headers };
 }

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bestEffort } from "../best-effort.ts";
 import { run } from "../command.ts";
-import { PORT, SERVER } from "./guest.ts";
+import { PORT, server } from "./guest.ts";
 import { firstAnswer } from "./http.ts";
 
 const NETNS = "dormice-bench";
@@ -26,7 +26,7 @@ export class PlainRunsc implements AsyncDisposable {
 	static async open(data: string, dir: string, runsc: string): Promise<PlainRunsc> {
 		const rootfs = readdirSync(join(data, "pool/rootfs")).find((name) => /^base-[a-f0-9]{16}$/.test(name)) ?? "";
 		const plain = new PlainRunsc(runsc, dir);
-		for (const name of ["upper", "work", "root", "run", "image"]) mkdirSync(join(dir, name), { recursive: true });
+		for (const name of ["upper", "work", "root", "run"]) mkdirSync(join(dir, name), { recursive: true });
 		const layers = `lowerdir=${join(data, "pool/rootfs", rootfs)},upperdir=${dir}/upper,workdir=${dir}/work`;
 		await run(["mount", "-t", "overlay", "-o", layers, "bench", plain.#root]);
 		return plain;
@@ -44,30 +44,37 @@ export class PlainRunsc implements AsyncDisposable {
 		await this.#call(["--network=none"], ["run", "--bundle", bundle, this.#id()]);
 	}
 
-	/** Stores the 60 MB server. */
-	async checkpoint(): Promise<void> {
-		const bundle = this.#bundle(["/usr/local/bin/node", "-e", SERVER], NETNS);
+	/** Stores a server that holds this much memory; one of each size. */
+	async checkpoint(memoryMiB: number): Promise<void> {
+		const bundle = this.#bundle(["/usr/local/bin/node", "-e", server(memoryMiB)], NETNS);
+		const image = this.#image(memoryMiB);
+		rmSync(image, { recursive: true, force: true });
+		mkdirSync(image);
 		await this.#makeNetwork();
 		const id = this.#id();
 		await this.#call(["--network=sandbox"], ["run", "--detach", "--bundle", bundle, id]);
 		await firstAnswer({ host: ADDRESS, port: PORT });
-		const save = ["checkpoint", "--compression=none", `--image-path=${join(this.#dir, "image")}`, id];
+		const save = ["checkpoint", "--compression=none", `--image-path=${image}`, id];
 		await this.#call(["--network=sandbox"], save);
 		await this.#delete(id);
 	}
 
 	/** `runsc restore` of the stored server to its first answer; answers how long that took. */
-	async restoreOnce(): Promise<number> {
-		const bundle = this.#bundle(["/usr/local/bin/node", "-e", SERVER], NETNS);
+	async restoreOnce(memoryMiB: number): Promise<number> {
+		const bundle = this.#bundle(["/usr/local/bin/node", "-e", server(memoryMiB)], NETNS);
 		await this.#makeNetwork();
 		const id = this.#id();
 		const startedMs = performance.now();
-		const image = `--image-path=${join(this.#dir, "image")}`;
+		const image = `--image-path=${this.#image(memoryMiB)}`;
 		await this.#call(["--network=sandbox"], ["restore", "--detach", image, "--bundle", bundle, id]);
 		await firstAnswer({ host: ADDRESS, port: PORT });
 		const tookMs = performance.now() - startedMs;
 		await this.#delete(id);
 		return tookMs;
+	}
+
+	#image(memoryMiB: number): string {
+		return join(this.#dir, `image-${memoryMiB}`);
 	}
 
 	#id(): string {

@@ -1,6 +1,7 @@
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
+import { plot } from "../bench/plot.ts";
 import type { Result } from "../bench/series.ts";
 import { bestEffort } from "../best-effort.ts";
 import { run } from "../command.ts";
@@ -15,6 +16,8 @@ import { findTarget } from "../target.ts";
 
 interface BenchOptions extends CommonOptions {
 	rounds: number;
+	ladder: boolean;
+	plot?: string;
 }
 
 export function benchCommand(config: Config): Command {
@@ -25,6 +28,8 @@ export function benchCommand(config: Config): Command {
 				"direct requests taken in the same run. It judges nothing: read the ratios.",
 		)
 		.option("--rounds <n>", "how often the slow things are done", parseRounds, 20)
+		.option("--no-ladder", "leave out the wakes by memory size, forks and rollbacks, which take most of the time")
+		.option("--plot <file>", "also draw the medians into this SVG file")
 		.addHelpText(
 			"after",
 			`
@@ -42,17 +47,35 @@ async function measure(config: Config, options: BenchOptions): Promise<void> {
 	const paths = platformPaths(data);
 	const progress = showProgress();
 	try {
-		await withPlatform(paths, config, progress, async () => {
+		// Room for the largest program that is put to sleep; a platform that is there already stays as it is.
+		const variables = { DORMICE_SANDBOX_MEMORY_MIB: "1536", ...config.passedOn };
+		const ours = options.data === undefined ? { ...config, passedOn: variables } : config;
+		await withPlatform(paths, ours, progress, async () => {
 			const { BASELINES, bench } = await import("../bench/bench.ts");
+			const { measureLadder } = await import("../bench/ladder.ts");
 			const { PlainRunsc } = await import("../bench/plain-runsc.ts");
 			const runsc = config.passedOn.RUNSC_PATH ?? "runsc";
 			await using plain = await PlainRunsc.open(data, mkdtempSync("/var/tmp/dormice-runsc-"), runsc);
 			const series = await step(progress, "Measure", (onLine) =>
 				bench(findTarget(config, data), paths, plain, { rounds: options.rounds, onLine }),
 			);
+			const density = options.ladder
+				? await step(progress, "Measure the ladder", (onLine) =>
+						measureLadder({ series, target: findTarget(config, data), paths, plain, rounds: options.rounds, onLine }),
+					)
+				: undefined;
 			const results = series.results(BASELINES);
-			if (options.json) printJson({ machine: machine(), results });
-			else printTable(results);
+			const host = machine();
+			if (options.plot !== undefined) {
+				const title = `Dormice, medians and 99th percentiles: ${host.cores} cores, ${host.cpu}`;
+				writeFileSync(options.plot, plot(results, title));
+			}
+			if (options.json) return printJson({ machine: host, results, ...(density === undefined ? {} : { density }) });
+			printTable(results);
+			if (density !== undefined) {
+				const { dozingMiB, asleepMiB } = density;
+				printLine(`\nA program of 64 MiB costs ${dozingMiB} MiB of RAM dozing, ${asleepMiB} MiB of disk asleep.`);
+			}
 		});
 	} finally {
 		if (options.data === undefined) {
@@ -66,10 +89,10 @@ function machine() {
 }
 
 function printTable(results: readonly Result[]): void {
-	printLine(`${"".padEnd(20)} ${"n".padStart(5)} ${"p50 ms".padStart(10)} ${"p99 ms".padStart(10)}`);
+	printLine(`${"".padEnd(24)} ${"n".padStart(5)} ${"p50 ms".padStart(10)} ${"p99 ms".padStart(10)}`);
 	for (const { name, n, p50Ms, p99Ms, baseline, ratio } of results) {
 		const compared = ratio === undefined ? "" : `  ${ratio.toFixed(2)} × ${baseline}`;
-		printLine(`${name.padEnd(20)} ${String(n).padStart(5)} ${cell(p50Ms)} ${cell(p99Ms)}${compared}`);
+		printLine(`${name.padEnd(24)} ${String(n).padStart(5)} ${cell(p50Ms)} ${cell(p99Ms)}${compared}`);
 	}
 }
 
