@@ -146,6 +146,21 @@ export const OPERATIONS: readonly Operation[] = [
 		},
 	},
 	{
+		name: "the supervisor killed inside: what it started lives on",
+		weight: 2,
+		run: async (subject) => {
+			const sandbox = await subject.connect();
+			await sandbox.commands.run("sudo pkill -9 -f supervisor.mjs").catch(() => undefined);
+			await subject.mustAdd();
+			const { stdout } = await until("a command", 30_000, () => sandbox.commands.run("whoami"));
+			assert.equal(stdout, "user\n");
+			// It still knows whom to let in.
+			const headers = { "E2b-Sandbox-Id": subject.id, "E2b-Sandbox-Port": "49983" };
+			const { status } = await fetch(`${subject.client.sandboxUrl}/processes`, { headers });
+			assert.equal(status, 401, "a supervisor that was started anew lets strangers in");
+		},
+	},
+	{
 		name: "forks, each a being of its own",
 		weight: 1,
 		run: async (subject, { platform, random }) => {

@@ -48,7 +48,7 @@ export class Subject {
 	async startWitness(): Promise<void> {
 		const sandbox = await until("the supervisor", ANSWER_WITHIN_MS, () => this.connect());
 		await until("a command", ANSWER_WITHIN_MS, () =>
-			sandbox.commands.run(`exec node ${WITNESS_PATH}`, { background: true, timeoutMs: 0 }),
+			sandbox.commands.run(`exec node ${WITNESS_PATH} > /dev/null 2>&1`, { background: true, timeoutMs: 0 }),
 		);
 		await until("the witness", ANSWER_WITHIN_MS, () => this.#ask("/"));
 		const { n, birth } = await this.testify();

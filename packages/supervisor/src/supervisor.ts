@@ -11,6 +11,7 @@ import { processRoutes } from "./processes/routes.ts";
 import { processService } from "./processes/service.ts";
 import { connectHandler } from "./rpc/handler.ts";
 import { initSandbox } from "./sandbox/init.ts";
+import { recallIntroduction } from "./sandbox/introduction.ts";
 import { Meter } from "./sandbox/metrics.ts";
 import { Sandbox } from "./sandbox/sandbox.ts";
 import type { Spawner } from "./spawner/spawner.ts";
@@ -18,6 +19,7 @@ import type { Spawner } from "./spawner/spawner.ts";
 /** Serves one sandbox, until disposed. */
 export async function serve(config: Config, spawner: Spawner): Promise<HttpServer> {
 	const sandbox = new Sandbox();
+	await recallIntroduction(config.runDirectory, sandbox);
 	const alive = await Alive.open(spawner.pid);
 	const processes = new Processes({ sandbox, spawner, path: config.path, outputDirectory: config.outputDirectory });
 	const attributes = new Attributes({ xattrs: spawner, directory: config.metadataDirectory });

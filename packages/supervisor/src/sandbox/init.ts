@@ -7,6 +7,7 @@ import { bestEffort } from "../log.ts";
 import type { Alive } from "../processes/alive.ts";
 import type { Spawner } from "../spawner/spawner.ts";
 import { beBorn, readBirth } from "./birth.ts";
+import { keepIntroduction } from "./introduction.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 /** A smaller difference than this is the request's own travelling. */
@@ -59,11 +60,12 @@ export async function initSandbox(body: JsonObject, options: InitOptions): Promi
 	// In gVisor the clock is the host's and cannot be set; a microVM that slept has lost the time.
 	if (Math.abs(timeMs - Date.now()) > CLOCK_SKEW_MS)
 		work.push(bestEffort("setting the clock", spawner.setClock(timeMs)));
-	await Promise.all(work);
 	// The host says it again when it heard no answer.
-	if (birth === undefined || sandbox.machineId === birth.machineId) return;
-	sandbox.machineId = birth.machineId;
-	await beBorn(birth, { spawner, etc: options.etc, path: options.path });
+	const isBorn = birth !== undefined && sandbox.machineId !== birth.machineId;
+	if (isBorn) sandbox.machineId = birth.machineId;
+	work.push(bestEffort("keeping what was told", keepIntroduction(runDirectory, sandbox)));
+	await Promise.all(work);
+	if (isBorn) await beBorn(birth, { spawner, etc: options.etc, path: options.path });
 }
 
 /** Whether it was told who it is before: told to the supervisor before this one, if that died. */
