@@ -47,9 +47,11 @@ export class Subject {
 	/** After a cold boot nothing runs; the log on the disk says where to go on. */
 	async startWitness(): Promise<void> {
 		const sandbox = await until("the supervisor", ANSWER_WITHIN_MS, () => this.connect());
-		await until("a command", ANSWER_WITHIN_MS, () =>
+		const started = await until("a command", ANSWER_WITHIN_MS, () =>
 			sandbox.commands.run(`exec node ${WITNESS_PATH} > /dev/null 2>&1`, { background: true, timeoutMs: 0 }),
 		);
+		// The client asks after a command whose stream was cut, which wakes the sandbox that was just paused.
+		await started.disconnect();
 		await until("the witness", ANSWER_WITHIN_MS, () => this.#ask("/"));
 		const { n, birth } = await this.testify();
 		this.#mustKnow(n);

@@ -75,9 +75,10 @@ async function testify() {
   await soon(() => ticks > ticked);
   must(ticks > ticked && ticker.exitCode === null, "a child's pipe is silent");
   execFileSync("sh", ["-c", "(sleep 0.01 &) ; true"]);
-  const zombies = () => fs.readdirSync("/proc").filter((pid) => /^\\d+$/.test(pid)).filter((pid) => { try { return / Z /.test(fs.readFileSync("/proc/" + pid + "/stat", "latin1")); } catch { return false; } }).length;
-  await soon(() => zombies() === 0);
-  must(zombies() === 0, "zombies are left");
+  const statOf = (pid) => { try { return fs.readFileSync("/proc/" + pid + "/stat", "latin1"); } catch { return ""; } };
+  const zombies = () => fs.readdirSync("/proc").filter((pid) => /^\\d+$/.test(pid)).map(statOf).filter((stat) => / Z /.test(stat));
+  await soon(() => zombies().length === 0);
+  must(zombies().length === 0, "zombies are left: " + zombies().map((stat) => stat.slice(0, 60)).join("; "));
   const wall = Date.now(), monotonic = performance.now();
   await new Promise((resolve) => setTimeout(resolve, 50));
   const skew = Math.abs((Date.now() - wall) - (performance.now() - monotonic));
