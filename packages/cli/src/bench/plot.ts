@@ -17,7 +17,7 @@ export function plot(results: readonly Result[], title: string): string {
 	});
 	return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12" fill="#222">
 <rect width="100%" height="100%" fill="#fff"/>
-<text x="12" y="22" font-size="15">${escape(title)}</text>
+<text x="12" y="22" font-size="15">${escaped(title)}</text>
 ${[...grid, ...bars].join("\n")}
 </svg>
 `;
@@ -27,7 +27,7 @@ function bar({ name, p50Ms, p99Ms }: Result, y: number, isBaseline: boolean): st
 	const [from, to, end] = [LEFT, x(p50Ms), x(p99Ms)];
 	const middle = y + ROW / 2 - 4;
 	return [
-		`<text x="${LEFT - 8}" y="${middle + 4}" text-anchor="end">${escape(name)}</text>`,
+		`<text x="${LEFT - 8}" y="${middle + 4}" text-anchor="end">${escaped(name)}</text>`,
 		`<rect x="${from}" y="${y}" width="${Math.max(1, to - from)}" height="14" fill="${isBaseline ? COLORS.baseline : COLORS.ours}"/>`,
 		`<line x1="${to}" x2="${end}" y1="${middle}" y2="${middle}" stroke="#555"/>`,
 		`<text x="${end + 6}" y="${middle + 4}">${p50Ms < 10 ? p50Ms.toFixed(1) : Math.round(p50Ms)}</text>`,
@@ -40,6 +40,6 @@ function x(ms: number): number {
 	return Math.round(LEFT + share * (WIDTH - LEFT - 70));
 }
 
-function escape(text: string): string {
+function escaped(text: string): string {
 	return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
