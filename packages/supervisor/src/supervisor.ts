@@ -5,11 +5,12 @@ import { filesRoutes } from "./files/routes.ts";
 import { filesystemService } from "./filesystem/service.ts";
 import { readJson, sendJson } from "./http/json.ts";
 import { HttpServer, type Route } from "./http/server.ts";
-import { Alive } from "./processes/alive.ts";
+import { Alive, commandLine } from "./processes/alive.ts";
 import { Processes } from "./processes/processes.ts";
 import { processRoutes } from "./processes/routes.ts";
 import { processService } from "./processes/service.ts";
 import { connectHandler } from "./rpc/handler.ts";
+import { presentHooks, readHook, runHook } from "./sandbox/hooks.ts";
 import { initSandbox } from "./sandbox/init.ts";
 import { recallIntroduction } from "./sandbox/introduction.ts";
 import { Meter } from "./sandbox/metrics.ts";
@@ -91,22 +92,38 @@ function routes({ config, spawner, sandbox, processes, alive, attributes }: Part
 			{
 				open: true,
 				methods: get,
-				handle: async (_, response) => sendJson(response, 200, await activity(processes, alive)),
+				handle: async (_, response) => sendJson(response, 200, await activity(processes, alive, config.etc)),
+			},
+		],
+		[
+			"/dormice/hooks",
+			{
+				open: true,
+				methods: post,
+				async handle(request, response) {
+					const { etc, path } = config;
+					const hook = readHook(await readJson(request));
+					if (hook) await runHook(hook.name, { spawner, etc, path, env: hook.env });
+					sendJson(response, 200, { hooks: await presentHooks(etc) });
+				},
 			},
 		],
 	]);
 }
 
 /** What goes on in here at a client's wish: the processes it started, and what those started, and who listens to them. */
-async function activity(processes: Processes, alive: Alive) {
+async function activity(processes: Processes, alive: Alive, etc: string) {
 	const running = processes.running();
 	const known = new Map(running.map((process) => [process.pid, process]));
-	const found = await alive.byClients();
+	const [found, hooks] = await Promise.all([alive.byClients(), presentHooks(etc)]);
 	return {
-		processes: found.map(({ pid, cmd }) => {
-			const { config, tag, startedAt } = known.get(pid) ?? {};
-			return { pid, cmd: config?.cmd ?? cmd, tag, startedAt };
-		}),
+		hooks,
+		processes: await Promise.all(
+			found.map(async ({ pid, cmd }) => {
+				const { tag, startedAt } = known.get(pid) ?? {};
+				return { pid, cmd: (await commandLine(pid)) ?? cmd, tag, startedAt };
+			}),
+		),
 		subscribers: running.reduce((sum, process) => sum + process.subscribers, 0),
 	};
 }

@@ -147,6 +147,8 @@ interface SandboxesTable {
 	sleepAfterMs: number;
 	/** Asleep, or falling asleep, by the platform's own rules and at nobody's wish: to clients it runs. */
 	unasked: boolean;
+	/** Asleep with a post-wake hook, which its waking waits for. */
+	wakeHook: Generated<boolean>;
 	/** Since when it is in its state. */
 	stateSince: Date;
 	/** How long it has been in each state before this one, in milliseconds. */

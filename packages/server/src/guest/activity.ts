@@ -1,3 +1,4 @@
+import { parseHooks } from "./hooks.ts";
 import type { Link } from "./link.ts";
 import { callSupervisor } from "./supervisor.ts";
 
@@ -9,6 +10,12 @@ export interface ClientProcess {
 	startedAt: Date | undefined;
 }
 
+export interface Activity {
+	processes: ClientProcess[];
+	/** The hooks it has. */
+	hooks: string[];
+}
+
 const TIMEOUT_MS = 2_000;
 const MAX_PROCESSES = 100;
 
@@ -16,7 +23,7 @@ const MAX_PROCESSES = 100;
  * What goes on inside at clients' wish. Throws when the supervisor does not say. The guest may say what it likes: it can
  * keep itself awake, or be put to rest for what it hid.
  */
-export async function readActivity(link: Link): Promise<{ processes: ClientProcess[] }> {
+export async function readActivity(link: Link): Promise<Activity> {
 	const { status, body } = await callSupervisor(link, {
 		method: "GET",
 		path: "/dormice/activity",
@@ -26,10 +33,11 @@ export async function readActivity(link: Link): Promise<{ processes: ClientProce
 	return parseActivity(body);
 }
 
-export function parseActivity(body: string): { processes: ClientProcess[] } {
-	const { processes } = JSON.parse(body) as { processes?: unknown };
+export function parseActivity(body: string): Activity {
+	const answer = JSON.parse(body) as { processes?: unknown };
+	const { processes } = answer;
 	if (!Array.isArray(processes)) throw new Error("the supervisor's answer names no processes");
-	return { processes: processes.slice(0, MAX_PROCESSES).map(parseProcess) };
+	return { processes: processes.slice(0, MAX_PROCESSES).map(parseProcess), hooks: parseHooks(answer) };
 }
 
 function parseProcess(value: unknown): ClientProcess {

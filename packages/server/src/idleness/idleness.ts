@@ -106,7 +106,9 @@ export class Idleness {
 
 	async #ask(resident: Resident, link: Link): Promise<Pick<Observation, "processes" | "processesSinceMs">> {
 		const { log } = this.#host;
-		const processes = (await bestEffort(log, `asking ${resident.id} what runs`, readActivity(link)))?.processes;
+		const activity = await bestEffort(log, `asking ${resident.id} what runs`, readActivity(link));
+		const processes = activity?.processes;
+		resident.hooks = activity?.hooks;
 		const seen = this.#seen.get(resident);
 		const asBefore = seen !== undefined && kindOf(seen.processes) === kindOf(processes);
 		return { processes, processesSinceMs: asBefore ? seen.processesSinceMs : Date.now() };

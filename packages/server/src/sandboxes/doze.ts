@@ -53,6 +53,7 @@ export async function goOn(host: Host, resident: Resident): Promise<void> {
 		throw changing(resident.id);
 	}
 	resident.turn(false);
+	resident.hooks = undefined;
 	resident.link?.touch();
 }
 

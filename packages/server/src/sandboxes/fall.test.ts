@@ -165,19 +165,23 @@ suite("falling asleep", () => {
 		await platform.start({ memoryBudgetMib: 250 });
 		const ids: string[] = [];
 		for (let i = 0; i < 4; i++) ids.push(await create({ sleepAfterMs: 600_000 }));
-		for (const id of ids) platform.engine.guest(id).memoryBytes = 100 << 20;
+		for (const id of ids) platform.engine.guest(id).memoryBytes = 60 << 20;
 		const [a = "", b = "", c = "", d = ""] = ids;
 		// Used in another order than made.
 		for (const id of [c, a, d, b]) {
 			await count(id);
 			await sleep(20);
 		}
+		await until(() => ids.every(frozen));
+		const more = await create({ sleepAfterMs: 600_000 });
+		ids.push(more);
+		platform.engine.guest(more).memoryBytes = 110 << 20;
 		await until(async () => (await sleeps(c)) && (await sleeps(a)));
 		await sleep(1_500);
-		assert.deepEqual([frozen(d), frozen(b)], [true, true]);
+		assert.deepEqual([d, b, more].map(frozen), [true, true, true]);
 		assert.ok((await row(c)).reasons.includes("asleep memory"));
 		assert.equal(await count(a), 2);
-		platform.engine.guest(a).memoryBytes = 100 << 20;
+		platform.engine.guest(a).memoryBytes = 60 << 20;
 		await until(() => sleeps(d));
 		await Promise.all(ids.map(end));
 		await platform.stop();

@@ -1,5 +1,6 @@
 import { DormiceError, newId } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
+import { runHook } from "../guest/hooks.ts";
 import { Link } from "../guest/link.ts";
 import { callSupervisor } from "../guest/supervisor.ts";
 import { bestEffort } from "../log.ts";
@@ -77,8 +78,13 @@ async function fallAsleep(host: Host, resident: Resident, options: PauseOptions)
 	const generationId = newId("generation");
 	host.unfinished.add(generationId);
 	try {
+		const known = resident.dozing ? resident.hooks : undefined;
 		if (resident.dozing) await goOn(host, resident);
-		if (unasked && resident.wanted) return await settle(host, resident, "request");
+		const hooks = await beforeSleep(host, resident, generationId, known);
+		if (unasked && resident.wanted) {
+			await afterSleep(host, resident, generationId, hooks);
+			return await settle(host, resident, "request");
+		}
 		await move(host, resident, { to: "checkpointing", reason, set: { unasked } });
 		resident.detach();
 		try {
@@ -94,7 +100,10 @@ async function fallAsleep(host: Host, resident: Resident, options: PauseOptions)
 			if (unasked && resident.wanted) throw new Wanted();
 			await move(host, resident, {
 				to: "asleep",
-				set: { generationId, generationMemory: memory, ...(unasked ? {} : { endAt: new Date() }) },
+				set: {
+					...{ generationId, generationMemory: memory, wakeHook: hooks.includes("post-wake") },
+					...(unasked ? {} : { endAt: new Date() }),
+				},
 				event: {
 					kind: unasked ? "fell_asleep" : "paused",
 					reason,
@@ -108,7 +117,7 @@ async function fallAsleep(host: Host, resident: Resident, options: PauseOptions)
 				},
 			});
 		} catch (error) {
-			await stayAwake(host, resident, { address, generationId, reason, error });
+			await stayAwake(host, resident, { address, generationId, reason, hooks, error });
 			if (error instanceof Wanted) return;
 			throw error;
 		}
@@ -117,6 +126,25 @@ async function fallAsleep(host: Host, resident: Resident, options: PauseOptions)
 	}
 	await clearAway(host, resident.id);
 	void bestEffort(host.log, `retiring generations of ${resident.id}`, collect(host, resident.id));
+}
+
+/** Lets the sandbox prepare for its sleep. Answers the hooks it has; asks for none that is known not to be there. */
+async function beforeSleep(
+	host: Host,
+	{ id, link }: Resident,
+	generation: string,
+	known: string[] | undefined,
+): Promise<string[]> {
+	if (link === undefined || (known !== undefined && !known.includes("pre-sleep"))) return known ?? [];
+	const ran = runHook(link, { name: "pre-sleep", gapSeconds: 0, generation });
+	return (await bestEffort(host.log, `running the pre-sleep hook of ${id}`, ran)) ?? [];
+}
+
+/** It was told that it would sleep, and does not: it is told that it is awake. */
+async function afterSleep(host: Host, { id, link }: Resident, generation: string, hooks: string[]): Promise<void> {
+	if (link === undefined || !hooks.includes("post-wake")) return;
+	const ran = runHook(link, { name: "post-wake", gapSeconds: 0, generation });
+	await bestEffort(host.log, `running the post-wake hook of ${id}`, ran);
 }
 
 /** Why a fall ends early: a request came. */
@@ -136,6 +164,8 @@ interface Failure {
 	address: string | undefined;
 	generationId: string;
 	reason?: PauseOptions["reason"];
+	/** The hooks it has. */
+	hooks?: string[];
 	error: unknown;
 }
 
@@ -143,7 +173,7 @@ interface Failure {
 export async function stayAwake(
 	host: Host,
 	resident: Resident,
-	{ address, generationId, reason = "api", error }: Failure,
+	{ address, generationId, reason = "api", hooks = [], error }: Failure,
 ): Promise<void> {
 	const isWanted = error instanceof Wanted;
 	if (!isWanted) host.log.warn({ err: error, sandbox: resident.id }, "pausing failed");
@@ -158,6 +188,7 @@ export async function stayAwake(
 		if (row?.state !== "checkpointing" || row.epoch !== resident.record.epoch) throw changing(resident.id);
 		await host.engine.resume(resident.id);
 		resident.attach(new Link({ address, httpsPorts: resident.record.network.httpsPorts, fresh: true }));
+		await afterSleep(host, resident, generationId, hooks);
 		const message = error instanceof Error ? error.message : String(error);
 		const event = { kind: "pause_failed", reason, detail: { error: message.slice(0, 500) } } as const;
 		await move(host, resident, {

@@ -44,6 +44,8 @@ export class Resident {
 	dozing = false;
 	/** When `dozing` last changed. */
 	turnedAt = new Date();
+	/** The hooks it has, as long as it has done nothing since it was asked; undefined: ask. */
+	hooks: string[] | undefined;
 	/** Somebody came for it as it was falling asleep. */
 	wanted = false;
 	/** `Date.now()` before which it is not put to sleep by itself again. */

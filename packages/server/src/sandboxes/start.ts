@@ -3,6 +3,7 @@ import { DormiceError } from "@dormice/protocol";
 import type { Limits } from "../config.ts";
 import type { Sandbox } from "../database/schema.ts";
 import type { HostSandbox } from "../engine/engine.ts";
+import type { HookCall } from "../guest/hooks.ts";
 import { Link } from "../guest/link.ts";
 import { untilAnswered } from "../guest/supervisor.ts";
 import type { Spare } from "../templates/spares.ts";
@@ -20,6 +21,8 @@ export type Origin =
 			introduced: boolean;
 			spare?: Spare | undefined;
 			formerToken?: string | null | undefined;
+			/** How long its own memory was not there. */
+			gapSeconds?: number | undefined;
 	  }
 	| { from: "disk"; generationId: string }
 	| { from: "own_disk" };
@@ -47,9 +50,11 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 		const introduced = untilAnswered(link, introduction(sandbox, origin, birth), HEALTHY_WITHIN_MS[origin.from]);
 		if (origin.from === "memory" && origin.introduced) {
 			// It only sets the clock. Whoever woke it is answered by its own request, which need not wait for this one.
-			introduced.catch((error: unknown) =>
+			const told = introduced.catch((error: unknown) =>
 				host.log.warn({ err: error, sandbox: sandbox.id }, "a woken supervisor is silent"),
 			);
+			// Unless a program of the sandbox's own is to be told first.
+			if (sandbox.wakeHook) await told;
 		} else await introduced;
 		return { link, isolation };
 	} catch (error) {
@@ -105,6 +110,7 @@ export async function tellTime(link: Link, sandbox: Sandbox): Promise<void> {
 
 function introduction(sandbox: Sandbox, origin?: Origin, birth?: Birth) {
 	const formerToken = origin?.from === "memory" ? origin.formerToken : undefined;
+	const hook = hookOf(origin);
 	return {
 		method: "POST",
 		path: "/init",
@@ -120,6 +126,7 @@ function introduction(sandbox: Sandbox, origin?: Origin, birth?: Birth) {
 			templateID: sandbox.templateId,
 			hostname: sandbox.id,
 			...(birth === undefined ? {} : { birth: newIdentity(birth) }),
+			...(hook === undefined ? {} : { hook }),
 		},
 	} as const;
 }
@@ -131,6 +138,13 @@ function newIdentity({ forkOf }: Birth) {
 		entropy: randomBytes(64).toString("base64"),
 		...(forkOf === undefined ? {} : { forkOf }),
 	};
+}
+
+/** What a sandbox is told that wakes. It travels with the introduction, and so costs no call of its own. */
+function hookOf(origin: Origin | undefined): HookCall | undefined {
+	if (origin?.from !== "memory") return undefined;
+	const { introduced, gapSeconds = 0, generationId: generation } = origin;
+	return introduced ? { name: "post-wake", gapSeconds, generation } : undefined;
 }
 
 export function limitsOf({ cpuCount, memoryMib, diskMib, pids }: Limits): Limits {

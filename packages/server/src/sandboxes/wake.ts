@@ -77,12 +77,12 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 /** Wakes a sleeping sandbox that the caller has begun work on. On failure it sleeps on. */
 export async function wakeUp(host: Host, resident: Resident, options: WakeOptions): Promise<void> {
 	const beganAtMs = performance.now();
-	const { generationId, generationMemory, unasked, endAt: end } = resident.record;
+	const { generationId, generationMemory, unasked, endAt: end, stateSince } = resident.record;
 	if (generationId === null) throw new DormiceError("generation_not_found", "This sandbox has no stored state.");
 	// A boot from the disk is for who paused it: one that sleeps unasked has processes that its client counts on.
 	const hasMemory = (options.memory || unasked) && generationMemory === true;
 	const origin: Origin = hasMemory
-		? { from: "memory", generationId, introduced: true }
+		? { from: "memory", generationId, introduced: true, gapSeconds: (Date.now() - stateSince.getTime()) / 1000 }
 		: { from: "disk", generationId };
 	await move(host, resident, { to: "waking", reason: options.reason });
 	try {

@@ -26,6 +26,9 @@ export class FakeGuest {
 	syncs = 0;
 	/** What its clients left running. */
 	processes: { pid: number; cmd: string }[] = [];
+	/** The hooks it has, and those that ran by a call of their own. */
+	hooks: string[] = [];
+	readonly ran: string[] = [];
 	cpuUsageUs = 5;
 	memoryBytes = 7;
 	#thawed: PromiseWithResolvers<void> | undefined;
@@ -121,7 +124,13 @@ export class FakeGuest {
 			this.syncs++;
 			return void res.writeHead(204).end();
 		}
-		if (path === "/dormice/activity") return void res.end(JSON.stringify({ processes: this.processes }));
+		if (path === "/dormice/activity")
+			return void res.end(JSON.stringify({ processes: this.processes, hooks: this.hooks }));
+		if (path === "/dormice/hooks") {
+			const { hook } = JSON.parse(body) as { hook: { name: string } };
+			if (this.hooks.includes(hook.name)) this.ran.push(hook.name);
+			return void res.end(JSON.stringify({ hooks: this.hooks }));
+		}
 		if (path === "/metrics") {
 			return void res.end(JSON.stringify({ cpu_used_pct: 12.5, mem_used: 1000, mem_total: 4000, mem_cache: 500 }));
 		}

@@ -1,5 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 
+const SHOWN_CHARACTERS = 80;
+
 /** A process of the sandbox, as /proc has it. */
 export interface AliveProcess {
 	readonly pid: number;
@@ -81,6 +83,13 @@ export class Alive {
 			template: this.#template,
 		});
 	}
+}
+
+/** What a process is running as, its beginning at least; undefined when it is gone or hides it. */
+export async function commandLine(pid: number): Promise<string | undefined> {
+	const text = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+	const line = text.slice(0, SHOWN_CHARACTERS).replaceAll("\0", " ").trim();
+	return line === "" ? undefined : line;
 }
 
 async function readAll(): Promise<AliveProcess[]> {

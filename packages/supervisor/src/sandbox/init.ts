@@ -7,6 +7,7 @@ import { bestEffort } from "../log.ts";
 import type { Alive } from "../processes/alive.ts";
 import type { Spawner } from "../spawner/spawner.ts";
 import { beBorn, readBirth } from "./birth.ts";
+import { readHook, runHook } from "./hooks.ts";
 import { keepIntroduction } from "./introduction.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -43,6 +44,7 @@ export async function initSandbox(body: JsonObject, options: InitOptions): Promi
 	const hostname = text(body, "hostname");
 	const timestamp = text(body, "timestamp");
 	const birth = readBirth(body);
+	const hook = readHook(body);
 
 	if (accessToken) sandbox.accessToken = accessToken;
 	if (envVars) sandbox.envs = envVars;
@@ -65,7 +67,10 @@ export async function initSandbox(body: JsonObject, options: InitOptions): Promi
 	if (isBorn) sandbox.machineId = birth.machineId;
 	work.push(bestEffort("keeping what was told", keepIntroduction(runDirectory, sandbox)));
 	await Promise.all(work);
-	if (isBorn) await beBorn(birth, { spawner, etc: options.etc, path: options.path });
+	// Last: its programs find the clock right, and the sandbox told who it is.
+	const { etc, path } = options;
+	if (hook) await runHook(hook.name, { spawner, etc, path, env: hook.env });
+	if (isBorn) await beBorn(birth, { spawner, etc, path });
 }
 
 /** Whether it was told who it is before: told to the supervisor before this one, if that died. */
