@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError } from "@dormice/protocol";
 import type { Limits } from "../config.ts";
 import type { Sandbox } from "../database/schema.ts";
@@ -38,6 +39,9 @@ export interface Started {
 /** From memory everything runs already; a cold boot starts an init, a supervisor, and on a busy host takes its time. */
 const HEALTHY_WITHIN_MS = { memory: 10_000, disk: 60_000, own_disk: 60_000 } as const;
 
+/** Long enough for the answer to whoever woke it. */
+const INTRODUCE_AFTER_MS = 300;
+
 /**
  * Starts a sandbox's processes and tells its supervisor who it is. When this returns, it takes requests.
  * On failure nothing of it runs any more; its own disk is kept if it came from there. The row is the caller's business.
@@ -47,15 +51,17 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 	try {
 		const { address, isolation } = await startProcesses(host, sandbox, origin);
 		link = new Link({ address, httpsPorts: sandbox.network.httpsPorts, fresh: true });
-		const introduced = untilAnswered(link, introduction(sandbox, origin, birth), HEALTHY_WITHIN_MS[origin.from]);
-		if (origin.from === "memory" && origin.introduced) {
-			// It only sets the clock. Whoever woke it is answered by its own request, which need not wait for this one.
-			const told = introduced.catch((error: unknown) =>
-				host.log.warn({ err: error, sandbox: sandbox.id }, "a woken supervisor is silent"),
-			);
-			// Unless a program of the sandbox's own is to be told first.
+		const fresh = link;
+		const withinMs = HEALTHY_WITHIN_MS[origin.from];
+		const introduce = () => untilAnswered(fresh, introduction(sandbox, origin, birth), withinMs);
+		if (origin.from !== "memory" || !origin.introduced) await introduce();
+		else {
+			// It knows who it is already. What whoever woke it has asked for comes first; unless a program of its own is to be told.
+			const told = sleep(sandbox.wakeHook ? 0 : INTRODUCE_AFTER_MS)
+				.then(() => (fresh.closed ? undefined : introduce()))
+				.catch((error: unknown) => host.log.warn({ err: error, sandbox: sandbox.id }, "a woken supervisor is silent"));
 			if (sandbox.wakeHook) await told;
-		} else await introduced;
+		}
 		return { link, isolation };
 	} catch (error) {
 		link?.[Symbol.dispose]();
