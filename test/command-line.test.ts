@@ -14,7 +14,7 @@ const skip =
 interface Status {
 	running: boolean;
 	processes: Record<string, { pid: number }>;
-	sandboxes?: { running: number; paused: number };
+	sandboxes?: { running: number; dozing: number; asleep: number; paused: number };
 }
 
 function dormice(...args: string[]): string {
@@ -93,7 +93,7 @@ test("a sandbox is made and worked in", { skip }, async () => {
 test("asleep and awake: what was in memory is still there", { skip }, async () => {
 	await exec(id, ["echo kept > /dev/shm/word; nohup sleep 1000 > /dev/null 2>&1 &"]);
 	dormice("pause", id);
-	assert.deepEqual(status().sandboxes, { running: 0, paused: 1 });
+	assert.deepEqual(status().sandboxes, { running: 0, dozing: 0, asleep: 0, paused: 1 });
 	dormice("resume", id, "--timeout", "3600");
 	assert.deepEqual(await exec(id, ["cat /dev/shm/word; pgrep -c sleep"]), printed("kept\n1\n"));
 });
