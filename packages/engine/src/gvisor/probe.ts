@@ -1,15 +1,33 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
 import { command } from "../command.ts";
 import type { Need, ProbeReport } from "../driver.ts";
 import { RUNSC_FLAGS } from "./flags.ts";
 
 const INSTALL = "dormice setup, or set RUNSC_PATH to a gVisor of July 2024 or newer";
 
-/** Asks the binary what it can do, rather than which version it is. */
+/** What a binary was found able to do, by how it looks to `stat`: one that is the same answers the same. */
+const found = new Map<string, ProbeReport>();
+
+/** Asks the binary what it can do, rather than which version it is. Asks it once. */
 export async function probeRunsc(runsc: string): Promise<ProbeReport> {
+	const looks = await looksOf(runsc);
+	const known = found.get(looks);
+	if (known) return structuredClone(known);
+	const report = await ask(runsc);
+	if (report.usable) found.set(looks, structuredClone(report));
+	return report;
+}
+
+async function looksOf(path: string): Promise<string> {
+	const info = await stat(path, { bigint: true }).catch(() => undefined);
+	return info === undefined ? path : [path, info.dev, info.ino, info.size, info.mtimeNs].join(" ");
+}
+
+async function ask(runsc: string): Promise<ProbeReport> {
 	const questions = [["--version"], ["help", "checkpoint"], ["help", "restore"], ["flags"]];
-	const answers = await Promise.all(questions.map((args) => ask(runsc, args)));
+	const answers = await Promise.all(questions.map((args) => answerTo(runsc, args)));
 	const [version = "", checkpoint = "", restore = "", flags = ""] = answers;
 	const needs: Need[] = [
 		need("runsc", version !== "", version.split("\n")[0] ?? "", `not found at ${runsc}`),
@@ -41,7 +59,7 @@ function need(name: string, found: boolean, detail: string, problem: string): Ne
 	return { name, found, detail: found ? detail : problem, remedy: found ? "" : INSTALL };
 }
 
-async function ask(runsc: string, args: string[]): Promise<string> {
+async function answerTo(runsc: string, args: string[]): Promise<string> {
 	try {
 		// Some of its help goes to standard error.
 		return await command("sh", ["-c", 'exec "$@" 2>&1', "sh", runsc, ...args], { timeoutMs: 5_000 });
