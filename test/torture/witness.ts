@@ -53,7 +53,7 @@ const channel = new net.Socket();
 channel.on("data", (data) => onEcho(String(data)));
 channel.on("error", (error) => { channelError = error.message; });
 let channelError = "";
-const soon = (what) => new Promise((resolve) => { let left = 100; const ask = () => what() || left-- === 0 ? resolve() : setTimeout(ask, 20); ask(); });
+const soon = (what) => new Promise((resolve) => { let left = 500; const ask = () => what() || left-- === 0 ? resolve() : setTimeout(ask, 20); ask(); });
 async function testify() {
   const wrong = [];
   const must = (ok, what) => { if (!ok) wrong.push(what); };

@@ -6,7 +6,7 @@
 //   host sync DIR                             returns when everything written to DIR's file system is durable
 //   host mount IMAGE DISK ROOT LOWER          the ext4 image on DISK, and over LOWER, made writable by it, on ROOT
 //   host unmount DIR...                       each DIR, while it is a mount point; waits for what was just killed
-//   host cut ADDRESS                          resets every TCP connection of the host's to this IPv4 address
+//   host cut ADDRESS                          resets every TCP connection of the host's to this IPv4 address; prints how many
 //   host launch LOG PROCS... -- COMMAND...    COMMAND inside the cgroups whose cgroup.procs are named, its output in LOG
 //   host reroot PID TREE [SOURCE DEST]...     the mount TREE as the root of PID's mount namespace, SOURCEs bound inside
 //   host call SOCKET JSON [DESCRIPTOR]...     one call of a gVisor control server, with descriptors; prints its answer

@@ -35,13 +35,15 @@ static int goes_to(const struct inet_diag_msg *one, uint32_t address) {
 	return one->id.idiag_dst[0] == 0 && one->id.idiag_dst[1] == 0 && one->id.idiag_dst[2] == htonl(0xffff) && one->id.idiag_dst[3] == address;
 }
 
-static void destroy(int fd, const struct inet_diag_msg *one) {
+// Whether it was still there.
+static int destroy(int fd, const struct inet_diag_msg *one) {
 	struct { struct nlmsghdr header; struct nlmsgerr error; char rest[256]; } answer;
 	ask(fd, SOCK_DESTROY, NLM_F_ACK, (struct inet_diag_req_v2){.sdiag_family = one->idiag_family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0u, .id = one->id});
 	if (recv(fd, &answer, sizeof answer, 0) < 0) fail("reset", "a connection");
 	errno = -answer.error.error;
 	// It may have ended by itself meanwhile.
 	if (errno != 0 && errno != ENOENT) fail("reset", "a connection");
+	return errno == 0;
 }
 
 void cut(const char *text) {
@@ -50,7 +52,7 @@ void cut(const char *text) {
 		errno = EINVAL;
 		fail("cut", text);
 	}
-	int dump = netlink(), kill = netlink();
+	int dump = netlink(), kill = netlink(), count = 0;
 	static const uint8_t families[] = {AF_INET, AF_INET6};
 	for (size_t i = 0; i < sizeof families; i++) {
 		ask(dump, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, (struct inet_diag_req_v2){.sdiag_family = families[i], .sdiag_protocol = IPPROTO_TCP, .idiag_states = ~0u & ~(1u << TCP_LISTEN)});
@@ -64,10 +66,11 @@ void cut(const char *text) {
 				else if (at->nlmsg_type == NLMSG_ERROR) {
 					errno = -((struct nlmsgerr *)NLMSG_DATA(at))->error;
 					fail("list", "connections");
-				} else if (goes_to(NLMSG_DATA(at), address.s_addr)) destroy(kill, NLMSG_DATA(at));
+				} else if (goes_to(NLMSG_DATA(at), address.s_addr)) count += destroy(kill, NLMSG_DATA(at));
 			}
 		}
 	}
 	close(dump);
 	close(kill);
+	printf("%d\n", count);
 }

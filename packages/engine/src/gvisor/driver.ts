@@ -1,5 +1,7 @@
+import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError } from "@dormice/protocol";
 import { command } from "../command.ts";
 import type { Driver, Machine, Process } from "../driver.ts";
@@ -14,6 +16,7 @@ import { BINDS, ociSpec } from "./spec.ts";
 const DIRECT_RELEASES = [/^0\.0~20240729/, /^release-20240729/];
 
 const SAVE = { metadata: { compression: "none" }, MemoryFileSaveOpts: { ExcludeCommittedZeroPages: true } };
+const CAGED_WITHIN_MS = 10_000;
 const IMAGE_FILES = ["checkpoint.img", "pages_meta.img", "pages.img"];
 
 /** gVisor: an own kernel in user space, on any Linux host. */
@@ -97,7 +100,9 @@ export class GvisorDriver implements Driver {
 		await writeBundle(machine, placeholder);
 		await this.#start(machine, ["create", "--bundle", machine.dir, machine.id]);
 		const { controlSocket, goferPid } = await readState(runscRoot(machine), machine.id);
-		// It has nothing to serve until it has the root.
+		// It has nothing to serve until it has the root; but it must have entered its cage, where the placeholder is.
+		for (const deadline = Date.now() + CAGED_WITHIN_MS; !existsSync(`/proc/${goferPid}/root/new`); await sleep(5))
+			if (Date.now() > deadline) throw new DormiceError("command_failed", `The gofer of ${machine.id} is not ready.`);
 		process.kill(goferPid, "SIGSTOP");
 		const eth0 = [`packet:${machine.netns}`];
 		await callWith(this.#native, controlSocket, "Network.CreateLinksAndRoutes", networkLinks(), eth0);

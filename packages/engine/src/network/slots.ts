@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { mkdir, open, readdir, readFile, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError } from "@dormice/protocol";
 import { command } from "../command.ts";
 import { bestEffort, log } from "../log.ts";
@@ -12,6 +13,8 @@ import { createSlot, destroySlot, type Slot, slotOf } from "./slot.ts";
 const REGISTER = "/run/dormice/slots";
 
 const FILL_AFTER_MS = 500;
+/** For packets on their way: when connections were reset just now, and when whoever held them did so before. */
+const SETTLE_MS = { reset: 25, quiet: 5 } as const;
 
 export type SlotsOptions = { instance: string; slotNet: string; ready: number; serverGid: number; native: Native };
 
@@ -51,11 +54,17 @@ export class Slots {
 	}
 
 	/**
-	 * Resets every connection between the host and the slot's guest, so that the guest's programs see it at once:
-	 * one that is stored open leaves Node spinning on a dead descriptor after a restore.
+	 * Resets every connection between the host and the slot's guest, so that the guest's programs see it at once: one that
+	 * is stored open leaves Node spinning on a dead descriptor after a restore. Returns when the guest's kernel has had the
+	 * time to read the resets.
 	 */
 	async cut(n: number): Promise<void> {
-		await bestEffort("reset connections", this.#options.native.call("cut", this.find(n).address));
+		try {
+			const count = Number(await this.#options.native.call("cut", this.find(n).address));
+			await sleep(count > 0 ? SETTLE_MS.reset : SETTLE_MS.quiet);
+		} catch (error) {
+			log.warn({ err: error, slot: n }, "could not reset connections");
+		}
 	}
 
 	/** Gives a slot back without waiting: nothing of its sandbox is in it, and the next engine removes what this one did not. */
