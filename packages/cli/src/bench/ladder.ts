@@ -86,7 +86,9 @@ async function withServer<T>(
 				`sandboxes have ${memoryMB} MiB; for this row start with ${needed}`,
 			);
 		}
-		await sandbox.commands.run(`exec node -e '${server(memoryMiB)}'`, { background: true, timeoutMs: 0 });
+		const command = `exec node -e '${server(memoryMiB)}' > /dev/null 2>&1`;
+		// Its stream would hold the sandbox awake.
+		await (await sandbox.commands.run(command, { background: true, timeoutMs: 0 })).disconnect();
 		await firstAnswer(gateway(target, sandbox.sandboxId));
 		return await work(sandbox.sandboxId);
 	} finally {
