@@ -16,6 +16,7 @@ export function plot(results: readonly Result[], title: string): string {
 		return `<line x1="${at}" x2="${at}" y1="40" y2="${height - 20}" stroke="#e3e6ea"/><text x="${at}" y="${height - 6}" text-anchor="middle">${ms} ms</text>`;
 	});
 	return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" font-family="sans-serif" font-size="12" fill="#222">
+<title>${escaped(title)}</title>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="12" y="22" font-size="15">${escaped(title)}</text>
 ${[...grid, ...bars].join("\n")}
