@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { readConfig } from "./config.ts";
 import { tableLines } from "./output.ts";
 import { buildProgram } from "./program.ts";
@@ -17,7 +17,9 @@ test("an empty variable counts as unset", () => {
 test("every command teaches: its help has an example", async () => {
 	const program = await buildProgram(readConfig(NOWHERE), ["--help"]);
 	assert.ok(program.commands.length >= 15);
-	for (const command of program.commands) {
+	const leaves = (command: Command): Command[] =>
+		command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
+	for (const command of leaves(program)) {
 		let help = "";
 		command.configureOutput({
 			writeOut: (text) => {

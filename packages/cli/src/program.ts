@@ -16,6 +16,7 @@ const GROUPS: Record<string, Record<string, () => Promise<Builder>>> = {
 		down: async () => (await import("./commands/down.ts")).downCommand,
 		status: async () => (await import("./commands/status.ts")).statusCommand,
 		env: async () => (await import("./commands/env.ts")).envCommand,
+		template: async () => (await import("./commands/template.ts")).templateCommand,
 		du: async () => (await import("./commands/du.ts")).duCommand,
 		gc: async () => (await import("./commands/gc.ts")).gcCommand,
 		setup: async () => (await import("./commands/setup.ts")).setupCommand,
@@ -85,12 +86,13 @@ export async function buildProgram(config: Config, args: readonly string[]): Pro
 
 /** What every command has. */
 function settle(command: Command, config: Config): Command {
+	for (const each of command.commands) settle(each, config);
+	command.showHelpAfterError("(more with --help)").configureOutput(IN_OUR_NAME).exitOverride();
+	// One that is a family of commands leaves its options to those.
+	if (command.commands.length > 0) return command;
 	return command
 		.option("--data <dir>", `data directory of the platform (default: $DORMICE_DATA, now ${config.data})`)
-		.option("--json", "print JSON")
-		.showHelpAfterError("(more with --help)")
-		.configureOutput(IN_OUR_NAME)
-		.exitOverride();
+		.option("--json", "print JSON");
 }
 
 /** The options that every command has. */

@@ -24,3 +24,20 @@ export function parseNumber(text: string): number {
 	if (/^\d{1,15}$/.test(text)) return Number(text);
 	throw new InvalidArgumentError("it is a whole number, 0 or more");
 }
+
+/** What a setting is given to take it back: its value is the platform's again. */
+const TAKE_BACK = "default";
+
+/** As `parse` reads it, or null for what takes it back. */
+export function orDefault<T>(parse: (text: string) => T): (text: string) => T | null {
+	return (text) => (text === TAKE_BACK ? null : parse(text));
+}
+
+/** One of these words. */
+export function parseWord<Word extends string>(words: readonly Word[]): (text: string) => Word {
+	return (text) => {
+		const found = words.find((word) => word === text);
+		if (found !== undefined) return found;
+		throw new InvalidArgumentError(`it is one of ${words.join(", ")}`);
+	};
+}

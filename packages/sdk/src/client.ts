@@ -1,6 +1,7 @@
 import type { ClientOptions, Endpoint } from "./endpoint.ts";
 import { Sandboxes } from "./sandboxes.ts";
 import { Storage } from "./storage.ts";
+import { Templates } from "./templates.ts";
 
 /**
  * A client of one Dormice platform.
@@ -15,6 +16,7 @@ import { Storage } from "./storage.ts";
 export class Dormice {
 	readonly sandboxes: Sandboxes;
 	readonly storage: Storage;
+	readonly templates: Templates;
 
 	constructor(options: ClientOptions) {
 		const endpoint: Endpoint = {
@@ -25,5 +27,6 @@ export class Dormice {
 		};
 		this.sandboxes = new Sandboxes(endpoint);
 		this.storage = new Storage(endpoint);
+		this.templates = new Templates(endpoint);
 	}
 }

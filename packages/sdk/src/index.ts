@@ -22,3 +22,4 @@ export type {
 	Signal,
 } from "./sandboxes.ts";
 export type { Share, Storage, StorageUsage, Superfluous } from "./storage.ts";
+export type { RetentionOptions, TemplateChange, TemplateInfo, TemplateSettings, Templates } from "./templates.ts";

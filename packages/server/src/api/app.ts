@@ -10,7 +10,7 @@ import type { Platform } from "./platform.ts";
 import { sandboxRoutes } from "./sandboxes/routes.ts";
 import { snapshotRoutes } from "./snapshots/snapshots.ts";
 import { teamRoutes } from "./teams.ts";
-import { templateRoutes } from "./templates.ts";
+import { templateRoutes } from "./templates/routes.ts";
 import { usageRoutes } from "./usage.ts";
 import { compileSchema } from "./validation.ts";
 

@@ -39,10 +39,14 @@ export function restOf({ asked, metadata, template, platform }: Sources): Rest {
 		sleepAfterMs:
 			asked.sleepAfterMs ?? durationIn(metadata, KEYS.sleepAfterMs) ?? template.sleepAfterMs ?? platform.sleepAfterMs,
 	};
-	if (rest.dozeAfterMs > 0 && rest.dozeAfterMs < MIN_DOZE_AFTER_MS) {
-		throw new DormiceError("invalid_argument", `dozeAfterMs: give at least ${MIN_DOZE_AFTER_MS}, or 0 for never`);
-	}
+	checkDozeAfter(rest.dozeAfterMs);
 	return rest;
+}
+
+/** Throws `invalid_argument`. */
+export function checkDozeAfter(ms: number): void {
+	if (ms === 0 || ms >= MIN_DOZE_AFTER_MS) return;
+	throw new DormiceError("invalid_argument", `dozeAfterMs: give at least ${MIN_DOZE_AFTER_MS}, or 0 for never`);
 }
 
 function modeIn(metadata: Sources["metadata"]): DozeMode | undefined {

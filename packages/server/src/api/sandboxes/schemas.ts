@@ -8,7 +8,7 @@ export const SandboxParams = Type.Object({ sandboxID: Type.String() });
 /** Seconds. An int32, as on E2B's wire. */
 export const Seconds = Type.Integer({ minimum: -(2 ** 31), maximum: 2 ** 31 - 1 });
 
-const Milliseconds = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 });
+export const Milliseconds = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 });
 
 const Strings = Type.Array(Type.String(), { maxItems: 1024 });
 export const StringMap = Type.Record(Type.String(), Type.String());
@@ -43,8 +43,15 @@ const NetworkBody = Type.Object({
 	httpsPorts: Type.Optional(Type.Array(Type.Integer())),
 });
 
-const Kept = Type.Optional(Type.Integer({ minimum: 0, maximum: 10_000 }));
-export const RetentionBody = Type.Object({ last: Kept, checkpoints: Kept, daily: Kept });
+export const DozeMode = Type.Union([Type.Literal("idle"), Type.Literal("always")]);
+
+/** How many stored states are kept. */
+export const Kept = Type.Integer({ minimum: 0, maximum: 10_000 });
+export const RetentionBody = Type.Object({
+	last: Type.Optional(Kept),
+	checkpoints: Type.Optional(Kept),
+	daily: Type.Optional(Kept),
+});
 
 /** What a client may say when it makes a sandbox. */
 export const CreateBody = Type.Object({
@@ -62,7 +69,7 @@ export const CreateBody = Type.Object({
 	// What of its history it keeps; ours, and E2B's clients say it in `metadata` as `dormice.keepLast` and so on.
 	retention: Type.Optional(RetentionBody),
 	// How it rests when nobody needs it; ours, and E2B's clients say it in `metadata` as `dormice.doze` and so on.
-	doze: Type.Optional(Type.Union([Type.Literal("idle"), Type.Literal("always")])),
+	doze: Type.Optional(DozeMode),
 	dozeAfterMs: Type.Optional(Milliseconds),
 	sleepAfterMs: Type.Optional(Milliseconds),
 	volumeMounts: Type.Optional(Type.Array(Type.Object({ name: Type.String(), path: Type.String() }))),

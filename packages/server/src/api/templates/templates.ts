@@ -1,13 +1,12 @@
 import { DormiceError, GUEST } from "@dormice/protocol";
 import { Type } from "typebox";
-import type { Template } from "../database/schema.ts";
-import type { App } from "./app.ts";
-import type { Platform } from "./platform.ts";
-
-const tags = ["templates"];
+import type { Template } from "../../database/schema.ts";
+import type { App } from "../app.ts";
+import type { Platform } from "../platform.ts";
+import { tags } from "./schemas.ts";
 
 /** The templates there are; making them comes later. */
-export function templateRoutes(app: App, { templates }: Platform): void {
+export function listRoutes(app: App, { templates }: Platform): void {
 	const list = async () => templates.list().map(toTemplate);
 	app.get("/templates", { schema: { tags } }, list);
 	app.get("/v2/templates", { schema: { tags } }, list);
