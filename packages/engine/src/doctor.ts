@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { DormiceError, type engine, newId } from "@dormice/protocol";
+import { DormiceError, type engine, ISOLATIONS, type Isolation, newId } from "@dormice/protocol";
+import type { ProbeReport } from "./driver.ts";
 import { probeDrivers } from "./drivers.ts";
 import type { Host } from "./host.ts";
 import { bestEffort } from "./log.ts";
@@ -24,7 +25,7 @@ export async function probe(
 		const id = newId("sandbox");
 		try {
 			const startedMs = performance.now();
-			await queue.run(id, () => trial(host, id));
+			await queue.run(id, () => trial(host, id, report.isolation));
 			report.reason = `a sandbox ran (${Math.round(performance.now() - startedMs)} ms to boot)`;
 		} catch (error) {
 			report.usable = false;
@@ -34,7 +35,7 @@ export async function probe(
 	const { totalBytes, freeBytes } = await host.pool.space();
 	return {
 		drivers: reports,
-		isolation: reports.find((report) => report.usable)?.isolation ?? "",
+		isolation: strongest(reports) ?? "",
 		poolId: host.pool.id,
 		poolTotalBytes: BigInt(totalBytes),
 		poolFreeBytes: BigInt(freeBytes),
@@ -43,11 +44,17 @@ export async function probe(
 	};
 }
 
-async function trial(host: Host, id: string): Promise<void> {
+/** What sandboxes get that ask for none. Never one in software emulation: nobody is to get that unasked. */
+export function strongest(reports: readonly ProbeReport[]): Isolation | undefined {
+	const fit = reports.filter(({ usable, acceleration }) => usable && acceleration !== "emulated");
+	return ISOLATIONS.find((isolation) => fit.some((report) => report.isolation === isolation));
+}
+
+async function trial(host: Host, id: string, isolation: Isolation): Promise<void> {
 	const rootfs = (await host.rootfs.list()).at(-1);
 	if (!rootfs) throw new DormiceError("not_set_up", "There is no root file system yet. Run: dormice setup");
 	try {
-		await boot(host, id, TRIAL, { case: "rootfsId", value: rootfs.id });
+		await boot(host, id, TRIAL, { case: "rootfsId", value: rootfs.id }, isolation);
 	} finally {
 		await bestEffort("remove the trial sandbox", destroy(host, id, { keepDisk: false, forget: true, behind: false }));
 	}

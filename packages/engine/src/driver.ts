@@ -1,3 +1,4 @@
+import type { Isolation } from "@dormice/protocol";
 import type { Limits } from "./limits.ts";
 
 /** A machine put together and ready for a driver: mounts are mounted, the network slot is up, the cgroup is there. */
@@ -35,7 +36,9 @@ export type Process = {
 
 /** Whether this host can run a driver, from cheap signs; `doctor` also boots a sandbox. */
 export type ProbeReport = {
-	isolation: Driver["isolation"];
+	isolation: Isolation;
+	/** Of a virtual machine: what runs its instructions. */
+	acceleration?: "kvm" | "emulated";
 	usable: boolean;
 	reason: string;
 	version: string;
@@ -49,7 +52,7 @@ export type Need = { name: string; found: boolean; detail: string; remedy: strin
  * freezing, limits, network slots and disks are the same for every driver and live outside.
  */
 export interface Driver {
-	readonly isolation: "gvisor" | "microvm";
+	readonly isolation: Isolation;
 	/** Names the binary and the flags it runs with, exactly: a memory image is only readable by the same. */
 	readonly version: string;
 	/** Starts PID 1 from nothing; resolves to the host's process id of the machine. */

@@ -15,7 +15,7 @@ import { processesOf } from "./sandboxes/processes.ts";
 import type { SandboxRecord } from "./sandboxes/record.ts";
 import { boot, restore } from "./sandboxes/start.ts";
 import { stats } from "./sandboxes/stats.ts";
-import { checkId, checkLimits, checkText } from "./validate.ts";
+import { checkId, checkIsolation, checkLimits, checkText } from "./validate.ts";
 import { diffMessage, generationMessage, sandboxMessage, viewMessage } from "./wire.ts";
 
 /** The engine's verbs on the wire: each handler checks what came, calls one verb, answers. */
@@ -33,7 +33,7 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 			return { rootfs: all.map(({ id, name }) => ({ rootfsId: id, name })) };
 		},
 
-		boot: ({ sandboxId, limits, source }) =>
+		boot: ({ sandboxId, limits, source, isolation }) =>
 			exclusive(sandboxId, async () => {
 				switch (source.case) {
 					case "rootfsId":
@@ -47,7 +47,8 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 					default:
 						throw new DormiceError("invalid_argument", "Boot needs a source: rootfs_id, generation_id or own_disk.");
 				}
-				return { sandbox: sandboxMessage(host, await boot(host, sandboxId, checkLimits(limits), source)) };
+				const record = await boot(host, sandboxId, checkLimits(limits), source, checkIsolation(isolation));
+				return { sandbox: sandboxMessage(host, record) };
 			}),
 
 		restore: ({ sandboxId, generationId, limits }) =>

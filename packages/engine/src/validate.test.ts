@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { newId } from "@dormice/protocol";
-import { checkId, checkLimits, checkText } from "./validate.ts";
+import { checkId, checkIsolation, checkLimits, checkText } from "./validate.ts";
 
 const good = { cpuCount: 2, memoryMib: 1024, diskMib: 1024, pids: 100 };
 
@@ -16,6 +16,7 @@ const refused: [string, () => unknown][] = [
 	["more CPUs than any host has", () => checkLimits({ ...good, cpuCount: 4096 })],
 	["a disk smaller than its file system", () => checkLimits({ ...good, diskMib: 1 })],
 	["a text that writes lines", () => checkText("reason", "a\nb")],
+	["an isolation there is not", () => checkIsolation("none")],
 ];
 
 for (const [name, check] of refused) {

@@ -1,4 +1,4 @@
-import { DormiceError, type IdKind, isId } from "@dormice/protocol";
+import { DormiceError, type IdKind, type Isolation, isId, isIsolation } from "@dormice/protocol";
 import type { Limits } from "./limits.ts";
 
 /** Everything that crosses the socket is checked here before it names a file, a cgroup or an argument. */
@@ -36,4 +36,10 @@ export function checkText(name: string, value: string, maxLength = 200): string 
 		throw new DormiceError("invalid_argument", `${name} must be at most ${maxLength} printable characters.`);
 	}
 	return value;
+}
+
+/** An isolation, or undefined where none was asked for. */
+export function checkIsolation(value: string): Isolation | undefined {
+	if (value === "" || isIsolation(value)) return value === "" ? undefined : value;
+	throw new DormiceError("invalid_argument", `Not an isolation: ${JSON.stringify(value.slice(0, 64))}.`);
 }

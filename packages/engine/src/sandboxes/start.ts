@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
-import { DormiceError } from "@dormice/protocol";
+import { DormiceError, type Isolation } from "@dormice/protocol";
 import { cpuFeatures } from "../cpu.ts";
 import type { Driver, Machine } from "../driver.ts";
 import type { Manifest } from "../generations/generations.ts";
@@ -19,12 +19,18 @@ export type BootSource =
 	| { case: "generationId"; value: string }
 	| { case: "ownDisk"; value: boolean };
 
-/** Starts a sandbox from nothing but a disk. */
-export async function boot(host: Host, id: string, limits: Limits, source: BootSource): Promise<SandboxRecord> {
+/** Starts a sandbox from nothing but a disk, with this isolation or, where none is asked for, what the engine prefers. */
+export async function boot(
+	host: Host,
+	id: string,
+	limits: Limits,
+	source: BootSource,
+	isolation?: Isolation,
+): Promise<SandboxRecord> {
+	const driver = chooseDriver(host, isolation);
 	await checkAbsent(host, id);
 	const disk = await bootDisk(host, id, limits, source);
 	const record = { id, limits, rootfsId: disk.rootfsId, guestId: await host.guests.current(), bootId: randomUUID() };
-	const driver = chooseDriver(host);
 	return start(host, driver, record, disk, async (machine, mounted) => {
 		await mounted;
 		return driver.boot(machine);
@@ -147,10 +153,12 @@ async function bootDisk(
 	}
 }
 
-function chooseDriver(host: Host): Driver {
-	const [driver] = host.drivers;
-	if (!driver) throw new DormiceError("isolation_unavailable", "No driver works on this host. Run: dormice doctor");
-	return driver;
+/** The newest release of what was asked for; nothing else will do. */
+function chooseDriver(host: Host, isolation?: Isolation): Driver {
+	const driver = host.drivers.find((one) => isolation === undefined || one.isolation === isolation);
+	if (driver) return driver;
+	const wanted = isolation === undefined ? "driver" : `${isolation} driver`;
+	throw new DormiceError("isolation_unavailable", `No ${wanted} works on this host. Run: dormice doctor`);
 }
 
 function checkCompatible(host: Host, manifest: Manifest): Driver {
@@ -171,7 +179,7 @@ function checkCompatible(host: Host, manifest: Manifest): Driver {
 	}
 	const driver = host.drivers.find((one) => one.isolation === isolation && one.version === engineVersion);
 	if (driver) return driver;
-	const here = chooseDriver(host);
+	const here = chooseDriver(host, isolation);
 	throw new DormiceError(
 		"generation_incompatible",
 		`Generation ${generationId} was made by ${isolation} ${engineVersion}; this host has ${here.isolation} ${here.version}. Boot it from its disk.`,

@@ -97,6 +97,13 @@ export declare type DriverReport = Message<"dormice.engine.DriverReport"> & {
    * @generated from field: repeated dormice.engine.Need needs = 5;
    */
   needs: Need[];
+
+  /**
+   * Of a virtual machine: "kvm", or "emulated" for one in software, which nobody is to get unasked. Else empty.
+   *
+   * @generated from field: string acceleration = 6;
+   */
+  acceleration: string;
 };
 
 /**
@@ -115,7 +122,7 @@ export declare type ProbeResponse = Message<"dormice.engine.ProbeResponse"> & {
   drivers: DriverReport[];
 
   /**
-   * The isolation that sandboxes of this host get; empty when none is usable.
+   * What sandboxes get that ask for none: the strongest that is usable and not emulated; empty when there is none.
    *
    * @generated from field: string isolation = 2;
    */
@@ -390,6 +397,13 @@ export declare type BootRequest = Message<"dormice.engine.BootRequest"> & {
     value: boolean;
     case: "ownDisk";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * "gvisor" or "microvm"; empty: the one that the engine prefers.
+   *
+   * @generated from field: string isolation = 6;
+   */
+  isolation: string;
 };
 
 /**
