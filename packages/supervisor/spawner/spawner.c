@@ -32,10 +32,11 @@
 #define MOUNT "/.dormice"
 enum { FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 5000, HEALTHY_AFTER_MS = 10000, SYNCS = 16 };
 
-/* The young generation is kept small: what is resident is also what every stored state carries. */
+/* What is resident is also what every stored state carries: the young generation is kept small, and the supervisor may
+   collect its garbage when traffic has ended. */
 static const char *bundle[] = {
     MOUNT "/lib/ld-linux-x86-64.so.2", "--library-path", MOUNT "/lib", MOUNT "/node",
-    "--max-old-space-size=512", "--max-semi-space-size=2", MOUNT "/supervisor.mjs", NULL};
+    "--max-old-space-size=512", "--max-semi-space-size=2", "--expose-gc", MOUNT "/supervisor.mjs", NULL};
 
 static struct {
 	const char **command;
@@ -71,6 +72,13 @@ static void be_victim(const char *score) {
 	close(fd);
 }
 
+/* Freed buffers go back to the kernel at once, however many there were. */
+static void return_memory(void) {
+	setenv("MALLOC_MMAP_THRESHOLD_", "131072", 1);
+	setenv("MALLOC_TRIM_THRESHOLD_", "131072", 1);
+	setenv("MALLOC_ARENA_MAX", "2", 1);
+}
+
 static void start_supervisor(void) {
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return;
@@ -78,6 +86,7 @@ static void start_supervisor(void) {
 	supervisor.pid = fork();
 	if (supervisor.pid == 0) {
 		be_victim("0");
+		return_memory();
 		sigprocmask(SIG_SETMASK, &(sigset_t){0}, NULL);
 		if (pair[1] == SUPERVISOR_FD) fcntl(SUPERVISOR_FD, F_SETFD, 0);
 		else dup2(pair[1], SUPERVISOR_FD);

@@ -4,6 +4,7 @@ import { DormiceError, GUEST } from "@dormice/protocol";
 import { log } from "../log.ts";
 import type { RpcHandler } from "../rpc/handler.ts";
 import { allowCrossOrigin } from "./cors.ts";
+import { GarbageCollection } from "./garbage.ts";
 import { sendJson } from "./json.ts";
 import { refuse, tunnel } from "./tunnel.ts";
 
@@ -33,6 +34,7 @@ const KEEP_ALIVE_MS = 640_000;
 export class HttpServer implements AsyncDisposable {
 	readonly #server: Server;
 	readonly #options: ServerOptions;
+	readonly #garbage = new GarbageCollection();
 
 	private constructor(options: ServerOptions) {
 		this.#options = options;
@@ -64,6 +66,7 @@ export class HttpServer implements AsyncDisposable {
 	}
 
 	async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+		this.#garbage.watch(request, response);
 		try {
 			if (allowCrossOrigin(request, response)) return;
 			const url = parseUrl(request);
