@@ -5,15 +5,21 @@ import { Dormice } from "@dormice/sdk";
 import { Sandbox } from "e2b";
 import { TestPlatform } from "./platform.ts";
 
-/** Prints the numbers from 1, as fast as it can but for a breath every thousand. */
+/** How often it sleeps meanwhile: five times takes half a minute. */
+const CYCLES = Number(process.env.OUTPUT_CYCLES || 5);
+/** Awake for so long each time. */
+const AWAKE_MS = 1_500;
+
+/** Prints the numbers from 1, with a breath every thousand, so that it is not done before the last sleep. */
 const LINES = 1_000_000;
+const BREATH_SECONDS = Math.max(0.02, (CYCLES * AWAKE_MS * 1.2) / LINES);
 const PRINTER = `
 import sys, time
 for i in range(1, ${LINES} + 1):
     sys.stdout.write(f"{i}\\n")
     if i % 1000 == 0:
         sys.stdout.flush()
-        time.sleep(0.02)
+        time.sleep(${BREATH_SECONDS})
 sys.exit(7)`;
 
 let platform: TestPlatform;
@@ -34,9 +40,10 @@ test("a million lines are read across sleeps and a server's death, without a gap
 	const { sandboxes } = new Dormice({ apiKey: client.apiKey, url: client.apiUrl, sandboxUrl: client.sandboxUrl });
 	const output = (await sandboxes.get(sandbox.sandboxId)).output(pid);
 	const reading = readNumbers(output);
-	for (let round = 1; round <= 5; round++) {
-		await sleep(1_500);
+	for (let round = 1; round <= CYCLES; round++) {
+		await sleep(AWAKE_MS);
 		await Sandbox.pause(sandbox.sandboxId, client);
+		assert.equal(output.exitCode, undefined, "it still prints");
 		const asleepAt = output.offset;
 		await sleep(2_000);
 		assert.equal(output.offset, asleepAt, "it sleeps on although somebody reads");

@@ -1,41 +1,14 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import { open, readdir, readFile, stat, truncate } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Sandbox } from "e2b";
-import { machineDirOf, type ProcessName, type TestPlatform } from "../platform/platform.ts";
-import type { Random } from "./random.ts";
-import { Subject, until } from "./subject.ts";
+import { BRANCHES } from "./branches.ts";
+import { CRASHES } from "./crashes.ts";
+import { NO_ROOM } from "./no-room.ts";
+import type { Operation } from "./operation.ts";
+import { until } from "./subject.ts";
+import { TERMINALS } from "./terminals.ts";
 
-/** What an operation may use. */
-export interface Bench {
-	platform: TestPlatform;
-	random: Random;
-	/** The file of the engine's fault points. */
-	faults: string;
-	say: (line: string) => void;
-}
-
-/** Something that may happen to a sandbox. It leaves the model as the sandbox must be. */
-export interface Operation {
-	name: string;
-	weight: number;
-	run: (subject: Subject, bench: Bench) => Promise<void>;
-}
-
-const KILLABLE: readonly ProcessName[][] = [["server"], ["engine"], ["postgres"], ["server", "engine"]];
-const FAULT_POINTS = [
-	"checkpoint.begin",
-	"checkpoint.memory",
-	"checkpoint.disk",
-	"checkpoint.paused",
-	"resume.begin",
-	"resume.done",
-	"machine.launch",
-];
-
-export const OPERATIONS: readonly Operation[] = [
+const OF_EVERY_DAY: readonly Operation[] = [
 	{
 		name: "additions, some at once",
 		weight: 4,
@@ -91,133 +64,6 @@ export const OPERATIONS: readonly Operation[] = [
 		},
 	},
 	{
-		name: "processes of the platform killed while it works",
-		weight: 3,
-		run: async (subject, { platform, random, say }) => {
-			const victims = random.pick(KILLABLE);
-			say(`    ${victims.join(" and ")}`);
-			const work = random
-				.pick([
-					async () => void (await subject.pause()),
-					async () => void (await subject.add()),
-					async () => {
-						await subject.pause();
-						await subject.add();
-					},
-				])()
-				.catch(() => undefined);
-			await sleep(random.between(0, 700));
-			await platform.crash(...victims);
-			await work;
-			await platform.healthy(60_000);
-			await until("an addition", 60_000, () => subject.mustAdd());
-		},
-	},
-	{
-		name: "a checkpoint or start that fails, or dies with the engine",
-		weight: 3,
-		run: async (subject, { platform, random, faults, say }) => {
-			const point = random.pick(FAULT_POINTS);
-			const way = random.pick(["fail", "kill"]);
-			say(`    ${point} ${way}`);
-			writeFileSync(faults, `${point} ${way}\n`);
-			await subject.pause().catch(() => undefined);
-			await subject.add();
-			writeFileSync(faults, "");
-			await platform.healthy(60_000);
-			await until("an addition", 60_000, () => subject.mustAdd());
-		},
-	},
-	{
-		name: "the sandbox's kernel killed: back from its disk",
-		weight: 1,
-		run: async (subject, { platform }) => {
-			const dir = await until("the sandbox", 30_000, async () => {
-				await subject.mustAdd();
-				return machineDirOf(platform.data, subject.id);
-			});
-			for (const pid of await readdir("/proc")) {
-				const line = /^\d+$/.test(pid) ? await readFile(`/proc/${pid}/cmdline`, "latin1").catch(() => "") : "";
-				if (line.startsWith("runsc-sandbox") && line.includes(dir)) process.kill(Number(pid), "SIGKILL");
-			}
-			await sleep(100);
-			await subject.checkDisk();
-			await subject.startWitness();
-		},
-	},
-	{
-		name: "the supervisor killed inside: what it started lives on",
-		weight: 2,
-		run: async (subject) => {
-			const sandbox = await subject.connect();
-			await sandbox.commands.run("sudo pkill -9 -f supervisor.mjs").catch(() => undefined);
-			await subject.mustAdd();
-			const { stdout } = await until("a command", 30_000, () => sandbox.commands.run("whoami"));
-			assert.equal(stdout, "user\n");
-			// It still knows whom to let in.
-			const headers = { "E2b-Sandbox-Id": subject.id, "E2b-Sandbox-Port": "49983" };
-			const { status } = await fetch(`${subject.client.sandboxUrl}/processes`, { headers });
-			assert.equal(status, 401, "a supervisor that was started anew lets strangers in");
-		},
-	},
-	{
-		name: "forks, each a being of its own",
-		weight: 1,
-		run: async (subject, { platform, random }) => {
-			const before = await subject.check();
-			const count = random.between(1, 3);
-			const forks = (await subject.api("POST", "/fork", { count, timeout: 600 })) as {
-				sandbox: { sandboxID: string };
-			}[];
-			const beings = [before];
-			for (const { sandbox } of forks) {
-				const fork = new Subject(platform, sandbox.sandboxID, { ...subject.model });
-				beings.push(await fork.check());
-				await fork.mustAdd();
-				await fork.check();
-				await fork.kill();
-			}
-			assert.equal(new Set(beings.map(({ hostname }) => hostname)).size, count + 1, "hostnames are shared");
-			assert.equal(new Set(beings.map(({ machineId }) => machineId)).size, count + 1, "machine ids are shared");
-			await subject.mustAdd();
-		},
-	},
-	{
-		name: "rolled back to a checkpoint",
-		weight: 1,
-		run: async (subject, { random }) => {
-			await subject.check();
-			const then = { ...subject.model };
-			const { generationID } = (await subject.api("POST", "/checkpoints", {})) as { generationID: string };
-			for (let i = random.between(1, 4); i > 0; i--) await subject.mustAdd();
-			await subject.api("POST", "/rollback", { generationID });
-			Object.assign(subject.model, then);
-			await subject.check();
-		},
-	},
-	{
-		name: "a stored state damaged while it sleeps",
-		weight: 1,
-		run: async (subject, { platform, random, say }) => {
-			await subject.check();
-			await subject.pause();
-			const [newest] = (await subject.api("GET", "/generations")) as { generationID: string }[];
-			assert.ok(newest, "a sleeping sandbox has a stored state");
-			const name = random.pick(["pages.img", "pages.img", "pages_meta.img", "checkpoint.img"]);
-			const file = join(platform.data, "pool/generations", newest.generationID, "memory", name);
-			const { size } = await stat(file);
-			const isCut = random.next() < 0.5;
-			say(`    ${name} ${isCut ? "truncated" : "with a bit flipped"}`);
-			if (isCut) await truncate(file, Math.max(0, size - random.between(1, 8192)));
-			else await flipBit(file, random.between(0, size - 1));
-			await assert.rejects(subject.connect(), /damaged/);
-			// What was in memory cannot be had back; what is on the disk can.
-			await subject.api("POST", "/connect", { timeout: 3_600, memory: false });
-			await subject.checkDisk();
-			await subject.startWitness();
-		},
-	},
-	{
 		name: "one dies, another is born",
 		weight: 1,
 		run: async (subject, { platform }) => {
@@ -225,12 +71,20 @@ export const OPERATIONS: readonly Operation[] = [
 			assert.equal(await Sandbox.kill(subject.id, platform.client), false);
 		},
 	},
+	{
+		name: "a deleted file of the disk is held open: not stored, and nothing lost",
+		weight: 1,
+		run: async (subject) => {
+			await subject.hold(true);
+			await assert.rejects(subject.api("POST", "/pause"), /422.*not_storable/);
+			await subject.check();
+			await assert.rejects(subject.api("POST", "/checkpoints", {}), /422.*not_storable/);
+			await subject.mustAdd();
+			await subject.hold(false);
+			await subject.pause();
+			await subject.mustAdd();
+		},
+	},
 ];
 
-async function flipBit(path: string, at: number): Promise<void> {
-	await using file = await open(path, "r+");
-	const byte = Buffer.alloc(1);
-	await file.read(byte, 0, 1, at);
-	byte[0] = (byte[0] ?? 0) ^ 1;
-	await file.write(byte, 0, 1, at);
-}
+export const OPERATIONS: readonly Operation[] = [...OF_EVERY_DAY, ...TERMINALS, ...BRANCHES, ...NO_ROOM, ...CRASHES];

@@ -14,6 +14,12 @@ export interface Model {
 	birth: string;
 }
 
+export interface SubjectOptions {
+	/** Random bytes that its witness holds, in MiB. */
+	memoryMiB: number;
+	metadata: Record<string, string>;
+}
+
 /** One sandbox under test, with a witness inside and a model of what it must know. */
 export class Subject {
 	readonly platform: TestPlatform;
@@ -26,8 +32,8 @@ export class Subject {
 		this.model = model;
 	}
 
-	static async create(platform: TestPlatform, memoryMiB: number): Promise<Subject> {
-		const metadata = { "dormice.dozeAfterMs": "1000", "dormice.doze": "always" };
+	static async create(platform: TestPlatform, { memoryMiB, metadata: more }: SubjectOptions): Promise<Subject> {
+		const metadata = { "dormice.dozeAfterMs": "1000", "dormice.doze": "always", ...more };
 		const options = { ...platform.client, lifecycle: BY_REQUEST, timeoutMs: 3_600_000, metadata };
 		const sandbox = await Sandbox.create("base", options);
 		await sandbox.files.write(WITNESS_PATH, witnessProgram(memoryMiB));
@@ -97,7 +103,7 @@ export class Subject {
 		assert.equal(testimony.birth, this.model.birth, `${this.id}: its memory was lost`);
 		// What was in doubt is known now.
 		this.model.acknowledged = testimony.n;
-		this.model.attempted = testimony.n;
+		this.model.attempted = testimony.n + testimony.doubtful;
 		return testimony;
 	}
 
@@ -106,6 +112,11 @@ export class Subject {
 		const sandbox = await until("the supervisor", ANSWER_WITHIN_MS, () => this.connect());
 		const { stdout } = await until("a command", ANSWER_WITHIN_MS, () => sandbox.commands.run("wc -l < witness.log"));
 		this.#mustKnow(Number(stdout));
+	}
+
+	/** The witness opens a file of the disk and deletes it, or looks into it once more and closes it. */
+	async hold(held: boolean): Promise<void> {
+		await this.#ask(held ? "/hold" : "/release");
 	}
 
 	pause(): Promise<boolean> {

@@ -5,6 +5,7 @@ import { torture } from "./torture.ts";
 
 test("two minutes of torture: nothing lost, nothing left over", async (context) => {
 	const say = (line: string) => context.diagnostic(line);
-	const passed = await torture({ minutes: 2, seed: 1, subjects: 2, memoryMiB: 48, say });
+	const sizes = { subjects: 2, sandboxMiB: 256, filledPercent: 20, forks: 6 };
+	const passed = await torture({ minutes: 2, seed: 1, ...sizes, isolation: undefined, say });
 	assert.ok(passed >= OPERATIONS.length);
 });

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Sandbox } from "e2b";
-import { census, TestPlatform, testData } from "../platform/platform.ts";
-import { type Bench, OPERATIONS } from "./operations.ts";
+import { TestPlatform, testData } from "../platform/platform.ts";
+import { Invariants } from "./invariants.ts";
+import type { Bench } from "./operation.ts";
+import { OPERATIONS } from "./operations.ts";
 import { Random } from "./random.ts";
 import { Subject } from "./subject.ts";
 
@@ -14,30 +15,34 @@ export interface TortureOptions {
 	seed: number;
 	/** Sandboxes at the same time. */
 	subjects: number;
-	/** Random bytes that each witness holds, in MiB. */
-	memoryMiB: number;
+	/** The memory of each, in MiB. */
+	sandboxMiB: number;
+	/** How much of it its witness fills with random bytes, in percent. */
+	filledPercent: number;
+	/** How many forks of one state there are to be at once. */
+	forks: number;
+	/** What runs the sandboxes; undefined leaves it to the platform. */
+	isolation: string | undefined;
 	say: (line: string) => void;
 }
-
-/** Counts that must stay in step with the number of sandboxes. */
-const COUNTED = ["mounts", "cgroups", "loopDevices", "disks", "sentries"] as const;
-const SETTLED_WITHIN_MS = 20_000;
 
 /**
  * Random operations on real sandboxes of a platform of its own, each checked against a model. Throws at the first thing
  * that is not as it must be; resolves to the number of operations that passed.
  */
-export async function torture({ minutes, seed, subjects, memoryMiB, say }: TortureOptions): Promise<number> {
+export async function torture(options: TortureOptions): Promise<number> {
+	const { minutes, seed, subjects, forks, say } = options;
 	const random = new Random(seed);
 	const faults = join(testData(), "faults");
 	writeFileSync(faults, "");
-	const platform = await TestPlatform.up({ DORMICE_SPARES: "0", DORMICE_FAULTS: faults });
+	const platform = await tortured({ DORMICE_FAULTS: faults, DORMICE_SANDBOX_MEMORY_MIB: String(options.sandboxMiB) });
 	try {
-		const bench: Bench = { platform, random, faults, say };
-		await killAll(platform);
+		const memoryMiB = Math.floor((options.sandboxMiB * options.filledPercent) / 100);
+		const metadata = metadataOf(options);
 		const alive: Subject[] = [];
-		while (alive.length < subjects) alive.push(await Subject.create(platform, memoryMiB));
-		const perSandbox = await census(platform.data);
+		const bench: Bench = { platform, alive, random, faults, forks, metadata, say };
+		while (alive.length < subjects) alive.push(await Subject.create(platform, { memoryMiB, metadata }));
+		const invariants = await Invariants.learn(platform.data, subjects);
 		const deadline = Date.now() + minutes * 60_000;
 		let passed = 0;
 		// Every operation once, then as the dice fall.
@@ -50,9 +55,9 @@ export async function torture({ minutes, seed, subjects, memoryMiB, say }: Tortu
 			const beganAtMs = performance.now();
 			say(`${String(passed + 1).padStart(4)} ${subject.id} ${operation.name}`);
 			await operation.run(subject, bench);
-			if (operation.name.startsWith("one dies")) alive[at] = await Subject.create(platform, memoryMiB);
+			if (operation.name.startsWith("one dies")) alive[at] = await Subject.create(platform, { memoryMiB, metadata });
 			else await subject.check();
-			await inStep(platform.data, perSandbox, subjects);
+			await invariants.hold(subjects);
 			say(`     ${Math.round(performance.now() - beganAtMs)} ms`);
 			passed++;
 		}
@@ -60,28 +65,30 @@ export async function torture({ minutes, seed, subjects, memoryMiB, say }: Tortu
 			await subject.check();
 			await subject.kill();
 		}
-		await inStep(platform.data, perSandbox, 0, subjects);
+		await invariants.hold(0);
 		return passed;
 	} finally {
 		writeFileSync(faults, "");
-		await platform[Symbol.asyncDispose]();
-		await rm(join(testData(), "variables.json"), { force: true });
+		await untortured(platform);
 	}
 }
 
-/** What an earlier run that failed left to be looked at. */
-async function killAll({ client }: TestPlatform): Promise<void> {
-	const pages = Sandbox.list(client);
-	while (pages.hasNext) for (const { sandboxId } of await pages.nextItems()) await Sandbox.kill(sandboxId, client);
+/** A platform with no spares, and nothing on it of an earlier run that failed. */
+export async function tortured(environment: Record<string, string>): Promise<TestPlatform> {
+	const platform = await TestPlatform.up({ DORMICE_SPARES: "0", ...environment });
+	rmSync(join(platform.data, "pool/filler"), { recursive: true, force: true });
+	const pages = Sandbox.list(platform.client);
+	while (pages.hasNext)
+		for (const { sandboxId } of await pages.nextItems()) await Sandbox.kill(sandboxId, platform.client);
+	return platform;
 }
 
-/** As many mounts, cgroups, disks and processes as so many sandboxes need, and no more. */
-async function inStep(data: string, atStart: Record<string, number>, now: number, then = now): Promise<void> {
-	const expected = Object.fromEntries(COUNTED.map((name) => [name, ((atStart[name] ?? 0) / then) * now]));
-	for (const deadline = Date.now() + SETTLED_WITHIN_MS; ; await sleep(100)) {
-		const found = await census(data);
-		const actual = Object.fromEntries(COUNTED.map((name) => [name, found[name] ?? 0]));
-		if (JSON.stringify(actual) === JSON.stringify(expected)) return;
-		if (Date.now() > deadline) assert.deepEqual(actual, expected, "the host has more or less than its sandboxes need");
-	}
+/** Down, and without the settings that it would remember. */
+export async function untortured(platform: TestPlatform): Promise<void> {
+	await platform[Symbol.asyncDispose]();
+	await rm(join(testData(), "variables.json"), { force: true });
+}
+
+export function metadataOf({ isolation }: Pick<TortureOptions, "isolation">): Record<string, string> {
+	return isolation === undefined ? {} : { "dormice.isolation": isolation };
 }

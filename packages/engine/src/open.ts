@@ -29,7 +29,8 @@ export async function openHost(config: Config): Promise<Host> {
 		Cgroups.open(config.instance),
 		records.list(),
 	]);
-	const generations = new Generations(pool);
+	const faults = new Faults(config.faults);
+	const generations = new Generations(pool, faults);
 	const stored = await generations.list();
 	const needed = new Set([...stored, ...living].map(({ engineVersion }) => engineVersion ?? ""));
 	const { usable, reports } = await openDrivers(config, native, needed);
@@ -45,7 +46,7 @@ export async function openHost(config: Config): Promise<Host> {
 	const parts: HostParts = {
 		config,
 		native,
-		faults: new Faults(config.faults),
+		faults,
 		drivers: usable,
 		pool,
 		cgroups,

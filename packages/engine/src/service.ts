@@ -2,6 +2,7 @@ import { PassThrough } from "node:stream";
 import type { ConnectRouter, Interceptor, ServiceImpl } from "@connectrpc/connect";
 import { DormiceError, engine, toConnectError } from "@dormice/protocol";
 import { probe } from "./doctor.ts";
+import { fromErrno } from "./errno.ts";
 import { diff } from "./generations/diff.ts";
 import { usage } from "./generations/usage.ts";
 import type { Host } from "./host.ts";
@@ -138,7 +139,7 @@ const reportErrors: Interceptor = (next) => async (request) => {
 	} catch (error) {
 		const mine = error instanceof DormiceError && error.status < 500;
 		log[mine ? "info" : "error"]({ err: error, verb: request.method.name }, "a verb failed");
-		throw toConnectError(error);
+		throw toConnectError(fromErrno(error));
 	}
 };
 

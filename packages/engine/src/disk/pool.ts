@@ -9,6 +9,9 @@ import { writeWhole } from "../whole-file.ts";
 
 export type PoolOptions = { data: string; ownMount: string | undefined; sizeGiB: number; native: Native };
 
+/** What storing leaves of the pool to what runs. */
+const KEPT_FREE_BYTES = 256 << 20;
+
 /** The btrfs file system that holds root file systems, disks and generations. Snapshots in it cost the same at any size. */
 export class Pool {
 	readonly dir: string;
@@ -69,6 +72,20 @@ export class Pool {
 		return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
 	}
 
+	/**
+	 * Throws `disk_full` unless so much can be written and running sandboxes still find room for their own writes: a file
+	 * system of theirs that cannot write its journal is read-only until they sleep.
+	 */
+	async requireRoom(bytes: number): Promise<void> {
+		const { freeBytes } = await this.space();
+		if (freeBytes >= bytes + KEPT_FREE_BYTES) return;
+		throw new DormiceError(
+			"disk_full",
+			`The pool has ${mib(freeBytes)} MiB left, and this takes up to ${mib(bytes)} MiB of it; ${mib(KEPT_FREE_BYTES)} MiB are ` +
+				"for what sandboxes write. Free some, or enlarge DORMICE_POOL_GIB.",
+		);
+	}
+
 	async close(): Promise<void> {
 		if (this.#mountedHere) await command("umount", [this.dir]);
 	}
@@ -98,4 +115,8 @@ async function mountImage(image: string, dir: string, sizeGiB: number): Promise<
 	await command("truncate", ["-s", `>${sizeGiB}G`, image]);
 	await command("mount", ["-t", "btrfs", "-o", "loop,noatime,discard=async", image, dir]);
 	await command("btrfs", ["filesystem", "resize", "max", dir]);
+}
+
+function mib(bytes: number): number {
+	return Math.round(bytes / 2 ** 20);
 }

@@ -6,6 +6,7 @@ import { DormiceError, isId } from "@dormice/protocol";
 import { cpuFeatures } from "../cpu.ts";
 import type { Pool } from "../disk/pool.ts";
 import type { Process } from "../driver.ts";
+import { Faults } from "../faults.ts";
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import { Summing } from "./summing.ts";
@@ -44,12 +45,14 @@ export type Filled = Omit<Manifest, "memoryBytes" | "diskBytes" | "files" | "cpu
  */
 export class Generations {
 	readonly #pool: Pool;
+	readonly #faults: Faults;
 	readonly #summing = new Summing();
 	/** Memory images that this process wrote or read whole, and how their files looked then to `stat`. */
 	readonly #known = new Map<string, string>();
 
-	constructor(pool: Pool) {
+	constructor(pool: Pool, faults = new Faults(undefined)) {
 		this.#pool = pool;
+		this.#faults = faults;
 	}
 
 	dir(id: string): string {
@@ -87,8 +90,11 @@ export class Generations {
 				memoryBytes: await bytesIn(memory),
 				diskBytes: await allocatedIn(join(partial, "disk")),
 			};
+			this.#faults.at("generation.manifest");
 			await writeFile(join(partial, "manifest.json"), withSum(JSON.stringify(manifest)));
+			this.#faults.at("generation.name");
 			await rename(partial, this.dir(id));
+			this.#faults.at("generation.flush");
 			this.#known.set(id, await looksOf(this.memory(id)));
 			// One flush for all of it: until it returns nobody was told of this generation.
 			await this.#pool.sync();

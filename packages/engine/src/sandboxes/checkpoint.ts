@@ -30,6 +30,7 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 	}
 	const driver = driverOf(host, record);
 	const machine = machineOf(host, record, record.id);
+	if (options.memory) await host.pool.requireRoom((await host.cgroups.usage(record.machineId)).memoryBytes);
 	const steps = new Steps({ verb: "checkpoint", sandbox: record.id });
 	const pausing: SandboxRecord = { ...record, phase: "pausing" };
 	let paused: SandboxRecord | undefined;

@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { accessSync, writeFileSync } from "node:fs";
+import { FullPool } from "./full-pool.ts";
+import type { Bench, Operation } from "./operation.ts";
+import { type Subject, until } from "./subject.ts";
+
+const MIB = 1 << 20;
+/** What is left for a step to begin with, and run out in. */
+const LITTLE_MIB = [0, 1, 16, 64] as const;
+/** Where a checkpoint is when the pool runs full: before its memory, its disk, its manifest, its name and its flush. */
+const STEPS = [
+	"checkpoint.begin",
+	"checkpoint.memory",
+	"checkpoint.disk",
+	"generation.manifest",
+	"generation.name",
+	"generation.flush",
+];
+
+const AT_EACH_STEP: readonly Operation[] = STEPS.map((step) => ({
+	name: `no room in the pool at ${step}`,
+	weight: 1,
+	run: async (subject, { platform, alive, random, faults, say }) => {
+		const leaveBytes = random.pick(step === "checkpoint.begin" ? LITTLE_MIB : [0]) * MIB;
+		const metadata = random.next() < 0.5;
+		for (const one of alive) await one.check();
+		// What is not on the disk yet is written out by the checkpoint.
+		await (await subject.connect()).files.write("some", new Blob([randomBytes(random.between(1, 8) * MIB)]));
+		writeFileSync(faults, `${step} hold\n`);
+		const pausing = subject.api("POST", "/pause").then(
+			() => "",
+			(error: Error) => error.message,
+		);
+		await until("the engine at its fault point", 20_000, async () => accessSync(`${faults}.held`));
+		{
+			using _ = new FullPool(platform.data, { leaveBytes, metadata });
+			writeFileSync(faults, "");
+			const failure = await pausing;
+			say(
+				`    ${leaveBytes / MIB} MiB left${metadata ? ", and no metadata" : ""}: ${failure.slice(0, 160) || "stored"}`,
+			);
+			if (step === "checkpoint.begin" && leaveBytes === 0) assert.match(failure, /507.*disk_full/);
+			// It answers with the pool as it is, or not at all; never wrongly.
+			for (let i = random.between(0, 3); i > 0; i--) await subject.add();
+		}
+		for (const one of alive) await mend(one, say);
+	},
+}));
+
+/** The disk full at every step of a checkpoint, really. */
+export const NO_ROOM: readonly Operation[] = [
+	...AT_EACH_STEP,
+	{
+		name: "too little room in the pool to begin a checkpoint",
+		weight: 1,
+		run: async (subject, { platform, random }) => {
+			using _ = new FullPool(platform.data, { leaveBytes: random.between(64, 256) * MIB });
+			await assert.rejects(subject.api("POST", "/pause"), /507.*disk_full/);
+			// What runs is none the worse for it.
+			await subject.mustAdd();
+			await subject.check();
+		},
+	},
+];
+
+/**
+ * A disk whose file system could not write its journal is read-only until it is mounted anew: asleep and awake again, or,
+ * where that memory knows files that never reached the disk, booted from it.
+ */
+async function mend(subject: Subject, say: Bench["say"]): Promise<void> {
+	const failure = await until("an addition, or why not", 30_000, async () => {
+		const why = await subject.mustAdd().then(
+			() => "",
+			(error: Error) => error.message,
+		);
+		if (why !== "" && !/EROFS|EIO/.test(why)) throw new Error(why);
+		return why;
+	});
+	if (failure === "") return;
+	await subject.pause();
+	try {
+		await subject.connect();
+		await subject.mustAdd();
+		say(`    ${subject.id} was read-only, and has slept it off`);
+	} catch (error) {
+		say(`    ${subject.id} was read-only, and boots from its disk: ${String(error).slice(0, 200)}`);
+		await subject.pause().catch(() => undefined);
+		await subject.api("POST", "/connect", { timeout: 3_600, memory: false });
+		await subject.checkDisk();
+		await subject.startWitness();
+	}
+}
