@@ -61,6 +61,41 @@ test("a million lines are read across sleeps and a server's death, without a gap
 	await sandbox.kill();
 });
 
+test("numbered lines go on over supervisors that are killed inside", async () => {
+	const sandbox = await Sandbox.create("base", platform.client);
+	const bursts = "for b in 0 1 2 3 4 5; do seq $((b * 30000 + 1)) $((b * 30000 + 30000)); sleep 1; done; exit 7";
+	const command = await sandbox.commands.run(bursts, { background: true, timeoutMs: 0 });
+	await command.disconnect();
+	const headers = { "X-Access-Token": token(sandbox) };
+	const ask = async (path: string) => {
+		for (;;) {
+			const url = `${platform.client.sandboxUrl}/processes/${command.pid}${path}`;
+			const to = { "E2b-Sandbox-Id": sandbox.sandboxId, "E2b-Sandbox-Port": "49983" };
+			const answer = await fetch(url, { headers: { ...headers, ...to } });
+			if (answer.status === 200) return answer;
+			// Until the next supervisor listens.
+			assert.equal(answer.status, 502, await answer.text());
+			await sleep(50);
+		}
+	};
+	const info = async () => (await (await ask("")).json()) as { exitCode?: number; output: { stdout: { end: number } } };
+	for (let round = 0; round < 3; round++) {
+		// In the quiet after a burst: what is read in the very moment of a death may be lost.
+		for (let [before, end] = [-1, 0]; end === 0 || end !== before; ) {
+			before = end;
+			await sleep(150);
+			end = (await info()).output.stdout.end;
+		}
+		await sandbox.commands.run("sudo pkill -9 -f supervisor.mjs").catch(() => undefined);
+		await sleep(800);
+	}
+	while ((await info()).exitCode === undefined) await sleep(100);
+	assert.equal((await info()).exitCode, 7);
+	const text = await (await ask("/output?from=0&follow=false")).text();
+	assert.equal(text, Array.from({ length: 180_000 }, (_, i) => `${i + 1}\n`).join(""));
+	await sandbox.kill();
+});
+
 test("kept output is no longer to be had when newer has taken its room", async () => {
 	const sandbox = await Sandbox.create("base", platform.client);
 	const { pid } = await sandbox.commands.run("yes | head -c 40000000; sleep 60", { background: true, timeoutMs: 0 });

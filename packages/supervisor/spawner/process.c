@@ -12,29 +12,41 @@
 
 extern char **environ;
 
-/* One line of the table. `held` are our copies of the pipe ends until the supervisor has opened its own. */
+/*
+ * One line of the table, there until the supervisor releases it. `held` are pairs of pipe ends, for stdin, stdout and
+ * stderr: the program's until the supervisor has opened its own, the supervisor's for the next one, should it die.
+ */
 struct process {
 	pid_t pid, relay;
 	bool exited;
+	int status;
 	int terminal;
 	int held[6];
+	char *note;
+	uint32_t note_length;
 };
+
+/* Which of the pairs' ends are the supervisor's, and which the program's. */
+static const int OURS[3] = {1, 2, 4}, ITS[3] = {0, 3, 5};
 
 static int null_fd = -1;
 static struct process *table;
 static size_t count, size;
 
+/* The last one of this pid: a number may be given again while what one left behind still writes. */
 static struct process *find(pid_t pid) {
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = count; i-- > 0;)
 		if (table[i].pid == pid) return &table[i];
 	return NULL;
 }
 
+static void close_one(int *fd) {
+	if (*fd >= 0) close(*fd);
+	*fd = -1;
+}
+
 static void close_all(int *fds, size_t n) {
-	for (size_t i = 0; i < n; i++) {
-		if (fds[i] >= 0) close(fds[i]);
-		fds[i] = -1;
-	}
+	for (size_t i = 0; i < n; i++) close_one(&fds[i]);
 }
 
 void prepare_spawning(void) {
@@ -49,6 +61,9 @@ struct order {
 	const char *cwd, *file, **argv, **environment;
 	gid_t *groups;
 	uint32_t group_count;
+	/* The supervisor's own, for the next one. Points into the frame. */
+	const char *note;
+	uint32_t note_length;
 };
 
 static struct order take_order(struct reader *r) {
@@ -64,6 +79,8 @@ static struct order take_order(struct reader *r) {
 	o.groups = calloc((r->bad ? 0 : o.group_count) + 1, sizeof *o.groups);
 	if (!o.groups) abort();
 	for (uint32_t i = 0; !r->bad && i < o.group_count; i++) o.groups[i] = take_u32(r);
+	o.note = take_string(r);
+	o.note_length = (uint32_t)strlen(o.note);
 	return o;
 }
 
@@ -130,7 +147,7 @@ static struct process *add(void) {
 		if (!table) abort();
 	}
 	struct process *p = &table[count];
-	*p = (struct process){.terminal = -1, .held = {-1, -1, -1, -1, -1, -1}};
+	*p = (struct process){.terminal = -1, .held = {-1, -1, -1, -1, -1, -1}, .note = NULL};
 	return p;
 }
 
@@ -149,6 +166,10 @@ static int prepare(struct process *p, const struct order *o) {
 	return p->terminal;
 }
 
+static void put_ours(struct writer *w, const struct process *p) {
+	for (int i = 0; i < 3; i++) put_u32(w, p->held[OURS[i]] >= 0 ? (uint32_t)p->held[OURS[i]] : NO_FD);
+}
+
 void spawn(struct reader *r, struct writer *w, uint32_t id) {
 	struct order o = take_order(r);
 	struct outcome out = {.error = EINVAL, .stage = STAGE_SETUP};
@@ -163,11 +184,12 @@ void spawn(struct reader *r, struct writer *w, uint32_t id) {
 	put_u32(w, (uint32_t)out.error);
 	if (out.error == 0) {
 		count++;
+		p->note = malloc(o.note_length + 1);
+		if (!p->note) abort();
+		memcpy(p->note, o.note, o.note_length + 1);
+		p->note_length = o.note_length;
 		put_u32(w, (uint32_t)p->pid);
-		for (int i = 0; i < 3; i++) {
-			int fd = p->held[(int[]){1, 2, 4}[i]];
-			put_u32(w, fd >= 0 ? (uint32_t)fd : NO_FD);
-		}
+		put_ours(w, p);
 	} else {
 		put_u32(w, out.stage);
 		close_all(p->held, 6);
@@ -176,17 +198,62 @@ void spawn(struct reader *r, struct writer *w, uint32_t id) {
 	drop_order(&o);
 }
 
-/* A line stays until both have happened: the process has ended, and the supervisor has opened its pipes. */
-static void drop_if_done(struct process *p) {
-	if (p->exited && p->held[2] < 0) *p = table[--count];
+static void close_its(struct process *p) {
+	for (int i = 0; i < 3; i++) close_one(&p->held[ITS[i]]);
 }
 
 int opened(pid_t pid) {
 	struct process *p = find(pid);
 	if (!p) return ESRCH;
-	close_all(p->held, 6);
-	drop_if_done(p);
+	close_its(p);
 	return 0;
+}
+
+int close_stdin(pid_t pid) {
+	struct process *p = find(pid);
+	if (!p) return ESRCH;
+	close_one(&p->held[OURS[0]]);
+	return 0;
+}
+
+/* The first one of this pid that has ended. */
+static struct process *find_ended(pid_t pid) {
+	for (size_t i = 0; i < count; i++)
+		if (table[i].pid == pid && table[i].exited) return &table[i];
+	return NULL;
+}
+
+int renounce(pid_t pid) {
+	struct process *p = find_ended(pid);
+	if (!p) return ESRCH;
+	*p->note = '\0';
+	p->note_length = 0;
+	return 0;
+}
+
+int release(pid_t pid) {
+	struct process *p = find_ended(pid);
+	if (!p) return ESRCH;
+	close_all(p->held, 6);
+	free(p->note);
+	count--;
+	memmove(p, p + 1, (size_t)(table + count - p) * sizeof *p);
+	return 0;
+}
+
+void list_processes(struct writer *w, uint32_t id) {
+	put_u32(w, id);
+	put_u32(w, 0);
+	for (size_t i = 0; i < count; i++) {
+		struct process *p = &table[i];
+		/* The one before died before it could say so. */
+		close_its(p);
+		put_u32(w, (uint32_t)p->pid);
+		put_u32(w, p->exited);
+		put_u32(w, (uint32_t)p->status);
+		put_ours(w, p);
+		put_string(w, p->note, p->note_length);
+	}
 }
 
 int signal_group(pid_t pid, int signal) {
@@ -206,25 +273,20 @@ int resize(pid_t pid, unsigned columns, unsigned rows) {
 	return error;
 }
 
-bool forget(pid_t pid) {
+bool note_end(pid_t pid, int status) {
 	for (size_t i = 0; i < count; i++) {
 		struct process *p = &table[i];
 		bool itself = p->pid == pid && !p->exited;
 		if (!itself && p->relay != pid) continue;
 		/* A terminal without its program, or without its relay, has nobody to talk to: hang up. */
-		close_all(&p->terminal, 1);
-		if (itself) {
-			p->exited = true;
-			drop_if_done(p);
+		close_one(&p->terminal);
+		if (!itself) {
+			p->relay = 0;
+			return false;
 		}
-		return itself;
+		p->exited = true;
+		p->status = status;
+		return true;
 	}
 	return false;
-}
-
-void close_held(void) {
-	for (size_t i = count; i-- > 0;) {
-		close_all(table[i].held, 6);
-		drop_if_done(&table[i]);
-	}
 }

@@ -9,9 +9,12 @@ void prepare_spawning(void);
 void spawn(struct reader *, struct writer *, uint32_t id);
 /* 0 or an errno. */
 int opened(pid_t);
+int close_stdin(pid_t);
+int renounce(pid_t);
+int release(pid_t);
 int signal_group(pid_t, int signal);
 int resize(pid_t, unsigned columns, unsigned rows);
-/* Whether the reaped pid was one of ours to report; forgets it. */
-bool forget(pid_t);
-/* After the supervisor has died: nobody will open these any more. */
-void close_held(void);
+/* Whether the reaped pid was one of ours to report; its status is kept until it is released. */
+bool note_end(pid_t, int status);
+/* Answers LIST. */
+void list_processes(struct writer *, uint32_t id);

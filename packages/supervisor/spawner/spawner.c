@@ -8,8 +8,8 @@
  *   sudo …                        called by this name: see sudo.c
  *   spawner watch PATH [-r]       prints inotify's events: see watch.c
  *
- * When the supervisor dies, what it started lives on, but unattended: output pipes break, terminals hang up, and the
- * next supervisor does not know the processes, though `SIGNAL` still reaches them by pid.
+ * When the supervisor dies, what it started lives on. Its ends of the pipes stay open here, so that output waits in them,
+ * and the next supervisor is told of each process that the one before did not release.
  */
 #define _GNU_SOURCE
 #include "attributes.h"
@@ -103,7 +103,6 @@ static int lose_supervisor(int status) {
 	supervisor.pid = 0;
 	if (supervisor.socket >= 0) close(supervisor.socket);
 	supervisor.socket = -1;
-	close_held();
 	if (now_ms() - supervisor.started_ms > HEALTHY_AFTER_MS) supervisor.pause_ms = FIRST_PAUSE_MS;
 	int pause = supervisor.pause_ms;
 	supervisor.pause_ms = pause * 2 > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS : pause * 2;
@@ -118,6 +117,8 @@ static int begin_sync(uint32_t id) {
 		if (syncs[i].pid != 0) continue;
 		syncs[i].pid = fork();
 		if (syncs[i].pid == 0) {
+			/* Or a program would wait as long for the end of its input. */
+			syscall(SYS_close_range, SUPERVISOR_FD, ~0U, 0);
 			sync();
 			_exit(0);
 		}
@@ -168,6 +169,19 @@ static void handle(struct reader *r) {
 	case OPENED:
 		error = opened((pid_t)take_u32(r));
 		break;
+	case CLOSE_STDIN:
+		error = close_stdin((pid_t)take_u32(r));
+		break;
+	case RENOUNCE:
+		error = renounce((pid_t)take_u32(r));
+		break;
+	case RELEASE:
+		error = release((pid_t)take_u32(r));
+		break;
+	case LIST:
+		list_processes(&w, id);
+		send_frame(&w, supervisor.socket);
+		return;
 	case SIGNAL:
 		a = take_u32(r);
 		error = signal_group((pid_t)a, (int)take_u32(r));
@@ -228,7 +242,7 @@ static int reap(int pause) {
 	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
 		if (pid == supervisor.pid) {
 			pause = lose_supervisor(status);
-		} else if (forget(pid) && supervisor.socket >= 0) {
+		} else if (note_end(pid, status) && supervisor.socket >= 0) {
 			put_u32(&w, 0);
 			put_u32(&w, EVENT_EXITED);
 			put_u32(&w, (uint32_t)pid);

@@ -7,11 +7,17 @@
  *   event     0, EVENT_EXITED, pid, wait status
  * A string is its length, its bytes and one NUL that the length leaves out; a list is its count, then its items.
  *
- *   SPAWN      flags uid gid columns rows, cwd, file, argv[], environment[], groups[] (u32)
+ *   SPAWN      flags uid gid columns rows, cwd, file, argv[], environment[], groups[] (u32), note
  *              -> pid, stdin, stdout, stderr: descriptors of this process, NO_FD where there is none. The supervisor
  *                 opens /proc/<spawner>/fd/<n> and then sends OPENED: until that, we hold both ends of each pipe.
  *              -> on failure: errno, and the stage that failed (enum stage)
- *   OPENED     pid ->               closes what SPAWN held open
+ *   OPENED     pid ->               closes the program's ends; the supervisor's stay open here too
+ *   CLOSE_STDIN pid ->              closes our copy of the end that the supervisor writes to
+ *   RENOUNCE   pid ->               empties its note: of what still comes of it, nothing needs to be kept
+ *   RELEASE    pid ->               it has ended, and so has its output: closes all, forgets it
+ *   LIST       ->                   every process not released, for a supervisor that takes the place of another:
+ *              pid, 1 and its wait status if it has ended or 0 and 0, stdin, stdout, stderr as for SPAWN, note.
+ *              What the one before had not opened counts as opened.
  *   SIGNAL     pid signal ->        to the process group, if the process is ours and not yet reaped
  *   RESIZE     pid columns rows ->
  *   SYNC       ->                   answers when sync(2) has returned; other requests go on meanwhile
@@ -26,7 +32,7 @@
 #include <stdint.h>
 
 enum { SUPERVISOR_FD = 3, MAX_FRAME = 16 << 20 };
-enum op { SPAWN = 1, OPENED, SIGNAL, RESIZE, SYNC, HOSTNAME, CLOCK, SET_XATTR, GET_XATTRS };
+enum op { SPAWN = 1, OPENED, SIGNAL, RESIZE, SYNC, HOSTNAME, CLOCK, SET_XATTR, GET_XATTRS, CLOSE_STDIN, RENOUNCE, RELEASE, LIST };
 enum event { EVENT_EXITED = 1 };
 enum spawn_flags { FLAG_PTY = 1, FLAG_STDIN = 2 };
 enum stage { STAGE_SETUP = 1, STAGE_IDENTITY, STAGE_CWD, STAGE_EXEC };

@@ -1,6 +1,5 @@
-import { rm } from "node:fs/promises";
 import { readConfig } from "./config.ts";
-import { bestEffort, log } from "./log.ts";
+import { log } from "./log.ts";
 import { Spawner } from "./spawner/spawner.ts";
 import { serve } from "./supervisor.ts";
 
@@ -9,8 +8,6 @@ const SPAWNER_FD = 3;
 
 await using spawner = new Spawner({ fd: SPAWNER_FD, pid: process.ppid });
 const config = readConfig();
-// Of processes that only a supervisor before us knew.
-await bestEffort("delete old output", rm(config.outputDirectory, { recursive: true, force: true }));
 await using server = await serve(config, spawner);
 log("info", "supervisor ready", { port: server.port });
 await spawner.closed;

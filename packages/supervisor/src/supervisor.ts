@@ -22,7 +22,8 @@ export async function serve(config: Config, spawner: Spawner): Promise<HttpServe
 	const sandbox = new Sandbox();
 	await recallIntroduction(config.runDirectory, sandbox);
 	const alive = await Alive.open(spawner.pid);
-	const processes = new Processes({ sandbox, spawner, path: config.path, outputDirectory: config.outputDirectory });
+	const { path, outputDirectory, runDirectory } = config;
+	const processes = await Processes.open({ sandbox, spawner, path, outputDirectory, runDirectory });
 	const attributes = new Attributes({ xattrs: spawner, directory: config.metadataDirectory });
 	const rpc = connectHandler((router) => {
 		router.service(processWire.Process, processService({ processes, sandbox }));

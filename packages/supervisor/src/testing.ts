@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,14 +9,16 @@ const SOURCES = join(import.meta.dirname, "../spawner");
 
 /** A supervisor under its spawner on this machine, with the published client connected to it. */
 export class TestGuest implements AsyncDisposable {
-	readonly url: string;
+	/** Of the spawner. */
 	readonly pid: number;
 	/** For the test's files; removed with the guest. */
 	readonly directory: string;
 	readonly #stop: () => Promise<void>;
 
-	private constructor(init: { url: string; pid: number; directory: string; stop: () => Promise<void> }) {
-		this.url = init.url;
+	#port = 0;
+	#onReady: () => void = () => undefined;
+
+	private constructor(init: { pid: number; directory: string; stop: () => Promise<void> }) {
 		this.pid = init.pid;
 		this.directory = init.directory;
 		this.#stop = init.stop;
@@ -41,21 +43,39 @@ export class TestGuest implements AsyncDisposable {
 				DORMICE_OUTPUT_DIRECTORY: join(directory, "output"),
 			},
 		});
-		const { promise: port, resolve } = Promise.withResolvers<number>();
-		createInterface({ input: child.stdout }).on("line", (line) => {
-			const { message, fields } = JSON.parse(line);
-			if (message === "supervisor ready") resolve(fields.port);
-		});
 		const stop = async () => {
 			const gone = new Promise((resolve) => child.once("close", resolve));
 			child.kill("SIGKILL");
 			await gone;
 			rmSync(directory, { recursive: true, force: true });
 		};
-		const guest = new TestGuest({ url: `http://127.0.0.1:${await port}`, pid: child.pid ?? 0, directory, stop });
+		const guest = new TestGuest({ pid: child.pid ?? 0, directory, stop });
+		createInterface({ input: child.stdout }).on("line", (line) => {
+			const { message, fields } = JSON.parse(line);
+			if (message !== "supervisor ready") return;
+			guest.#port = fields.port;
+			guest.#onReady();
+		});
+		await until("the supervisor", () => guest.#port !== 0, 20_000);
 		// What root's shell does at login on this machine is none of the tests' business.
 		await guest.fetch("/init", { method: "POST", body: JSON.stringify({ envVars: { HOME: directory } }) });
 		return guest;
+	}
+
+	get url(): string {
+		return `http://127.0.0.1:${this.#port}`;
+	}
+
+	/** As a crash ends it. Resolves when the next one answers, at another `url`. */
+	async killSupervisor(meanwhile: () => void = () => undefined): Promise<void> {
+		const ready = new Promise<void>((resolve) => {
+			this.#onReady = resolve;
+		});
+		const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, "utf8").trim().split(" ").map(Number);
+		for (const pid of children)
+			if (readFileSync(`/proc/${pid}/cmdline`, "utf8").startsWith(process.execPath)) process.kill(pid, "SIGKILL");
+		meanwhile();
+		await ready;
 	}
 
 	connect(): Promise<Sandbox> {

@@ -29,15 +29,25 @@ export class Output {
 	readonly #sources: readonly Source[];
 	readonly #subscribers = new Set<Subscription<Chunk>>();
 	readonly #open = new Set<Socket>();
+	/** Resolves when nothing can come any more: every process that held its pipes has let go of them. */
+	readonly closed: Promise<void>;
+	readonly #close: () => void;
 	#drained: (() => void) | undefined;
 	#quiet: NodeJS.Timeout | undefined;
+	#silent: NodeJS.Immediate | undefined;
 	#leftoverBytes = 0;
 	#paused = false;
 	#flowing = false;
 
 	constructor(sources: readonly Source[]) {
 		this.#sources = sources;
+		({ promise: this.closed, resolve: this.#close } = Promise.withResolvers<void>());
 		for (const { socket } of sources) this.#open.add(socket);
+	}
+
+	/** Whether something may still be written. */
+	get isHeld(): boolean {
+		return this.#open.size > 0;
 	}
 
 	get subscribers(): number {
@@ -66,7 +76,9 @@ export class Output {
 			socket.on("error", () => socket.destroy());
 			socket.once("close", () => {
 				this.#open.delete(socket);
-				if (this.#open.size === 0) this.#finish();
+				if (this.#open.size > 0) return;
+				this.#close();
+				this.#finish();
 			});
 		}
 	}
@@ -110,12 +122,21 @@ export class Output {
 	}
 
 	#rearm(): void {
+		this.#disarm();
+		if (!this.#drained || this.#paused) return;
+		this.#quiet = setTimeout(() => {
+			// On a busy machine this process may have slept through it: silent is what was looked at and had nothing to read.
+			this.#silent = setImmediate(() => this.#finish());
+		}, QUIET_MS);
+	}
+
+	#disarm(): void {
 		clearTimeout(this.#quiet);
-		if (this.#drained && !this.#paused) this.#quiet = setTimeout(() => this.#finish(), QUIET_MS);
+		clearImmediate(this.#silent);
 	}
 
 	#finish(): void {
-		clearTimeout(this.#quiet);
+		this.#disarm();
 		for (const subscription of this.#subscribers) subscription.end();
 		this.#subscribers.clear();
 		for (const { transcript } of this.#sources) transcript.close();

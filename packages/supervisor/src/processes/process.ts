@@ -2,9 +2,11 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { log } from "../log.ts";
-import type { Order, Spawned, Spawner } from "../spawner/spawner.ts";
+import type { Inherited, Order, Spawned, Spawner } from "../spawner/spawner.ts";
 import { Subscription } from "../subscription.ts";
 import { type Ending, readWaitStatus } from "./ending.ts";
+import type { Journal, Kept } from "./journal.ts";
+import { type Note, writeNote } from "./note.ts";
 import { type Channel, type Chunk, Output, type Source } from "./output.ts";
 import { Transcript } from "./transcript.ts";
 
@@ -24,7 +26,7 @@ export class GuestProcess {
 	readonly pid: number;
 	readonly config: ProcessConfig;
 	readonly tag: string | undefined;
-	readonly startedAt = new Date();
+	readonly startedAt: Date;
 	readonly isPty: boolean;
 	/** Set once it has ended and all it wrote was delivered. */
 	ending: Ending | undefined;
@@ -41,14 +43,17 @@ export class GuestProcess {
 
 	private constructor(spawner: Spawner, spawned: Spawned, init: ProcessInit) {
 		this.pid = spawned.pid;
-		this.config = init.config;
-		this.tag = init.tag;
-		this.isPty = init.order.pty !== undefined;
+		this.config = init.note.config;
+		this.tag = init.note.tag;
+		this.startedAt = init.note.startedAt;
+		this.isPty = init.note.isPty;
 		this.#spawner = spawner;
 		this.#spawned = spawned;
 		const source = (channel: Channel, socket: Socket): Source => {
-			const path = join(init.outputDirectory, `${this.startedAt.getTime()}-${this.pid}.${channel}`);
-			return { channel, socket, transcript: new Transcript(path, () => this.#output.regulate()) };
+			const key = transcriptKey(this.startedAt, this.pid, channel);
+			const options = { journal: init.journal, kept: init.kept?.get(key) };
+			const path = join(init.outputDirectory, key);
+			return { channel, socket, transcript: new Transcript(path, () => this.#output.regulate(), options) };
 		};
 		const sources = [source(this.isPty ? "pty" : "stdout", spawned.stdout)];
 		if (spawned.stderr) sources.push(source("stderr", spawned.stderr));
@@ -57,12 +62,17 @@ export class GuestProcess {
 		// A program that closes its input breaks our pipe: writers are told, the process goes on.
 		spawned.stdin?.on("error", () => spawned.stdin?.destroy());
 		this.ended = this.#watch();
-		if (init.lifetimeMs !== undefined) this.#limit(init.lifetimeMs);
+		if (init.note.overdueAtMs !== undefined) this.#limit(init.note.overdueAtMs);
 	}
 
 	/** Starts it. Its output waits until `flow`. */
-	static async start(spawner: Spawner, init: ProcessInit): Promise<GuestProcess> {
-		return new GuestProcess(spawner, await spawner.spawn(init.order), init);
+	static async start(spawner: Spawner, order: Order, init: ProcessInit): Promise<GuestProcess> {
+		return new GuestProcess(spawner, await spawner.spawn({ ...order, note: writeNote(init.note) }), init);
+	}
+
+	/** Goes on with one that a supervisor before this one started. Its output waits until `flow`. */
+	static takeOver(spawner: Spawner, inherited: Inherited, init: ProcessInit): GuestProcess {
+		return new GuestProcess(spawner, inherited, init);
 	}
 
 	/** Those who read its output now. */
@@ -110,7 +120,7 @@ export class GuestProcess {
 
 	/** End of file for the process. Closing again changes nothing. */
 	closeStdin(): void {
-		this.#spawned.stdin?.end();
+		this.#spawned.closeStdin();
 	}
 
 	signal(signal: number): Promise<void> {
@@ -126,27 +136,36 @@ export class GuestProcess {
 		clearTimeout(this.#lifetime);
 		await this.#output.drain();
 		this.#spawned.stdin?.destroy();
+		const { release } = this.#spawned;
+		if (this.#output.isHeld) release({ isHeld: true });
+		void this.#output.closed.then(() => release({ isHeld: false }));
 		this.ending = ending;
 		this.endedAtMs = Date.now();
 		log("info", "process ended", { pid: this.pid, status: ending.status });
 		return ending;
 	}
 
-	#limit(lifetimeMs: number): void {
+	#limit(overdueAtMs: number): void {
+		const lifetimeMs = overdueAtMs - this.startedAt.getTime();
 		const kill = () => {
 			this.#overdue.abort(new DormiceError("deadline_exceeded", `the process ran longer than ${lifetimeMs} ms`));
 			this.signal(SIGKILL).catch((error) => log("warn", "cannot kill an overdue process", { error: String(error) }));
 		};
 		// setTimeout's own limit; nobody waits 24 days.
-		this.#lifetime = setTimeout(kill, Math.min(lifetimeMs, 2 ** 31 - 1));
+		this.#lifetime = setTimeout(kill, Math.min(Math.max(0, overdueAtMs - Date.now()), 2 ** 31 - 1));
 	}
 }
 
 export interface ProcessInit {
-	readonly order: Order;
-	readonly config: ProcessConfig;
-	readonly tag: string | undefined;
-	readonly lifetimeMs: number | undefined;
+	readonly note: Note;
 	/** Where its output is kept. */
 	readonly outputDirectory: string;
+	readonly journal?: Journal | undefined;
+	/** What a supervisor before this one had of its output. */
+	readonly kept?: ReadonlyMap<string, Kept> | undefined;
+}
+
+/** Names a stream of a process, among all there ever were in this sandbox. */
+export function transcriptKey(startedAt: Date, pid: number, channel: Channel): string {
+	return `${startedAt.getTime()}-${pid}.${channel}`;
 }

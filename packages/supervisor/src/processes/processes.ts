@@ -1,11 +1,15 @@
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
-import { log } from "../log.ts";
+import { bestEffort, log } from "../log.ts";
 import type { Sandbox } from "../sandbox/sandbox.ts";
-import type { Spawner } from "../spawner/spawner.ts";
+import { type Inherited, ignoreOutput, type Spawner } from "../spawner/spawner.ts";
 import type { User } from "../users/users.ts";
 import { buildEnvironment } from "./environment.ts";
 import { History } from "./history.ts";
-import { GuestProcess, type ProcessConfig } from "./process.ts";
+import { Journal, type Kept } from "./journal.ts";
+import { readNote } from "./note.ts";
+import { GuestProcess, type ProcessConfig, transcriptKey } from "./process.ts";
 
 export type Selector = { readonly pid: number } | { readonly tag: string };
 
@@ -18,6 +22,18 @@ export interface StartOptions {
 	/** After this long its process group is killed. */
 	readonly lifetimeMs?: number | undefined;
 }
+
+export interface ProcessesOptions {
+	readonly sandbox: Sandbox;
+	readonly spawner: Spawner;
+	/** The PATH that processes begin with. */
+	readonly path: string;
+	readonly outputDirectory: string;
+	/** In memory: for what another supervisor is to find. */
+	readonly runDirectory: string;
+}
+
+const JOURNAL = ".output-journal";
 
 /** How long the end of a process can still be asked for. */
 const REMEMBER_MS = 30_000;
@@ -32,11 +48,26 @@ export class Processes {
 	/** Also those that ended longer ago. */
 	readonly history = new History();
 
-	constructor(options: { sandbox: Sandbox; spawner: Spawner; path: string; outputDirectory: string }) {
+	readonly #journalPath: string;
+	readonly #journal: Journal;
+
+	private constructor(options: ProcessesOptions) {
 		this.#sandbox = options.sandbox;
 		this.#spawner = options.spawner;
 		this.#path = options.path;
 		this.#outputDirectory = options.outputDirectory;
+		this.#journalPath = join(options.runDirectory, JOURNAL);
+		this.#journal = new Journal(this.#journalPath);
+	}
+
+	/** With those that a supervisor before this one had, if there was one. */
+	static async open(options: ProcessesOptions): Promise<Processes> {
+		const processes = new Processes(options);
+		const kept = Journal.recall(processes.#journalPath);
+		for (const inherited of await options.spawner.inherit()) processes.#takeOver(inherited, kept);
+		processes.#journal.compact();
+		await bestEffort("delete old output", processes.#deleteOldOutput());
+		return processes;
 	}
 
 	async start(options: StartOptions): Promise<GuestProcess> {
@@ -53,18 +84,46 @@ export class Processes {
 		const cwd = this.#sandbox.path(config.cwd ?? "", user);
 		const { uid, gid, groups } = user;
 		const order = { file: config.cmd, args: config.args, environment, cwd, uid, gid, groups, stdin, pty };
-		const process = await GuestProcess.start(this.#spawner, {
-			order,
-			config,
-			tag,
-			lifetimeMs,
-			outputDirectory: this.#outputDirectory,
-		});
+		const startedAt = new Date();
+		const overdueAtMs = lifetimeMs === undefined ? undefined : startedAt.getTime() + lifetimeMs;
+		const note = { config, tag, startedAt, isPty: pty !== undefined, overdueAtMs };
+		const init = { note, outputDirectory: this.#outputDirectory, journal: this.#journal };
+		const process = await GuestProcess.start(this.#spawner, order, init);
 		log("info", "process started", { pid: process.pid, cmd: config.cmd, args: config.args, user: user.name, tag });
+		this.#add(process);
+		return process;
+	}
+
+	#add(process: GuestProcess): void {
 		this.#byPid.set(process.pid, process);
 		this.history.add(process);
 		void this.#forgetLater(process);
-		return process;
+	}
+
+	#takeOver(inherited: Inherited, kept: ReadonlyMap<string, Kept>): void {
+		const { pid } = inherited;
+		const note = readNote(inherited.note);
+		// A hook's, or one whose output is over.
+		if (note === undefined) {
+			ignoreOutput(inherited);
+			return;
+		}
+		// Where it is not known how much of its output somebody has read, it is another process to who asks by its start.
+		const isKnown = kept.has(transcriptKey(note.startedAt, pid, note.isPty ? "pty" : "stdout"));
+		const startedAt = isKnown ? note.startedAt : new Date();
+		const init = { note: { ...note, startedAt }, outputDirectory: this.#outputDirectory, journal: this.#journal, kept };
+		const process = GuestProcess.takeOver(this.#spawner, inherited, init);
+		log("info", "process taken over", { pid, cmd: note.config.cmd });
+		this.#add(process);
+		// Nobody may come to read it, and it is not to wait for that.
+		process.flow();
+	}
+
+	/** Files of processes that only a supervisor before us knew. */
+	async #deleteOldOutput(): Promise<void> {
+		const ours = [...this.#byPid.values()].map(({ pid, startedAt }) => `${startedAt.getTime()}-${pid}.`);
+		for (const name of await readdir(this.#outputDirectory).catch(() => []))
+			if (!ours.some((prefix) => name.startsWith(prefix))) await rm(join(this.#outputDirectory, name), { force: true });
 	}
 
 	/** Throws `process_not_found`. */

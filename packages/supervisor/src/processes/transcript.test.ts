@@ -16,7 +16,7 @@ let count = 0;
 function make(limits: Partial<TranscriptLimits> = {}) {
 	const path = join(directory, `${++count}`, "12.stdout");
 	let regulated = 0;
-	const transcript = new Transcript(path, () => regulated++, { ...LIMITS, ...limits });
+	const transcript = new Transcript(path, () => regulated++, { limits: { ...LIMITS, ...limits } });
 	return { path, transcript, regulated: () => regulated };
 }
 

@@ -1,7 +1,9 @@
 import { mkdir, open, rm, truncate } from "node:fs/promises";
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { bestEffort, log } from "../log.ts";
+import type { Entry, Filed, Journal, Kept, Segment } from "./journal.ts";
+import { drop, slice } from "./pieces.ts";
 
 export interface TranscriptLimits {
 	/** Two files of this size hold what is kept: at least this much of the newest output, at most twice as much. */
@@ -19,11 +21,12 @@ const GATHER_MS = 50;
 const BATCH_BYTES = 1 << 20;
 const READ_BYTES = 256 << 10;
 
-interface Segment {
-	readonly path: string;
-	/** Offset of its first byte. */
-	readonly from: number;
-	length: number;
+export interface TranscriptOptions {
+	readonly limits?: TranscriptLimits;
+	/** Where what no file has yet is kept for another supervisor. */
+	readonly journal?: Journal | undefined;
+	/** What one before had of this very stream. */
+	readonly kept?: Kept | undefined;
 }
 
 /** Somebody who reads along. */
@@ -41,6 +44,7 @@ export class Transcript {
 	readonly #regulate: () => void;
 	readonly #followers = new Set<Follower>();
 	readonly #waiting = new Set<() => void>();
+	readonly #entry: Entry | undefined;
 	readonly #busy = new Set<Promise<unknown>>();
 	#segments: Segment[] = [];
 	#nextFile = 0;
@@ -55,10 +59,16 @@ export class Transcript {
 	#end = 0;
 
 	/** Files are `path.0` and `path.1`. `regulate` is called when `full` may have changed. */
-	constructor(path: string, regulate: () => void, limits: TranscriptLimits = TRANSCRIPT_LIMITS) {
+	constructor(
+		path: string,
+		regulate: () => void,
+		{ limits = TRANSCRIPT_LIMITS, journal, kept }: TranscriptOptions = {},
+	) {
 		this.#path = path;
 		this.#regulate = regulate;
 		this.#limits = limits;
+		if (kept) this.#takeOver(kept);
+		this.#entry = journal?.open(basename(path), () => ({ filed: this.#filed(), pending: this.#pending }));
 	}
 
 	/** Offset of the oldest byte that is kept. */
@@ -92,6 +102,8 @@ export class Transcript {
 		this.#pending.push(bytes);
 		this.#pendingBytes += bytes.length;
 		this.#end += bytes.length;
+		// Before anybody reads it: what somebody knows, the next supervisor has.
+		this.#entry?.append(bytes);
 		this.#wake();
 		if (this.#writing || this.#pendingBytes < this.#limits.memoryBytes) return;
 		if (this.#pendingBytes >= BATCH_BYTES) this.#write();
@@ -101,6 +113,7 @@ export class Transcript {
 	/** No more will come; followers end when they have read what there is. */
 	close(): void {
 		this.#ended = true;
+		this.#entry?.end();
 		this.#wake();
 	}
 
@@ -191,6 +204,7 @@ export class Transcript {
 			if (failure !== undefined || !this.#segments.includes(segment)) {
 				this.#lose(failure ?? "its file is gone");
 			} else segment.length += batch.length;
+			this.#noteFiles();
 			this.#regulate();
 		}
 	}
@@ -203,7 +217,25 @@ export class Transcript {
 		const segment = { path: `${this.#path}.${this.#nextFile}`, from: this.#end - this.#pendingBytes, length: 0 };
 		this.#nextFile = 1 - this.#nextFile;
 		this.#segments.push(segment);
+		// Before the file is used again: what was in it is none of ours any more.
+		this.#noteFiles();
 		return segment;
+	}
+
+	#filed(): Filed {
+		return { segments: this.#segments, nextFile: this.#nextFile, from: this.#end - this.#pendingBytes };
+	}
+
+	#noteFiles(): void {
+		if (!this.#ended) this.#entry?.file(this.#filed());
+	}
+
+	#takeOver({ filed, pending }: Kept): void {
+		this.#segments = filed.segments.map((segment) => ({ ...segment }));
+		this.#nextFile = filed.nextFile;
+		this.#pending = [...pending];
+		this.#pendingBytes = pending.reduce((sum, { length }) => sum + length, 0);
+		this.#end = filed.from + this.#pendingBytes;
 	}
 
 	/** What is kept must be without a gap: it begins anew with what is still in memory, and gives its room back. */
@@ -236,33 +268,6 @@ export class Transcript {
 			if (this.#end > offset || this.#ended || signal.aborted) done();
 		});
 	}
-}
-
-/** At most `length` bytes from `at` of what the pieces are together. */
-function slice(pieces: readonly Buffer[], at: number, length: number): Buffer {
-	const found: Buffer[] = [];
-	let skip = at;
-	let left = length;
-	for (const piece of pieces) {
-		if (left <= 0) break;
-		const part = piece.subarray(skip, skip + left);
-		skip = Math.max(0, skip - piece.length);
-		left -= part.length;
-		if (part.length > 0) found.push(part);
-	}
-	return found.length === 1 && found[0] ? found[0] : Buffer.concat(found);
-}
-
-/** The pieces without their first `length` bytes. */
-function drop(pieces: readonly Buffer[], length: number): Buffer[] {
-	let left = length;
-	const whole = pieces.findIndex((piece) => {
-		if (piece.length > left) return true;
-		left -= piece.length;
-		return false;
-	});
-	if (whole < 0) return [];
-	return pieces.slice(whole).map((piece, index) => (index === 0 ? piece.subarray(left) : piece));
 }
 
 async function readFileAt(path: string, position: number, length: number): Promise<Buffer> {

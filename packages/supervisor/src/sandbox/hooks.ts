@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { isObject, type JsonObject } from "../http/json.ts";
 import { log } from "../log.ts";
-import type { Spawner } from "../spawner/spawner.ts";
+import { ignoreOutput, type Spawner } from "../spawner/spawner.ts";
 
 export const HOOKS = ["pre-sleep", "post-wake", "post-fork"] as const;
 export type HookName = (typeof HOOKS)[number];
@@ -82,7 +82,7 @@ export async function runAsRoot(
 ): Promise<number> {
 	const environment = Object.entries(env).map(([name, value]) => `${name}=${value}`);
 	const process = await spawner.spawn({ file, args, environment, cwd: "/", uid: 0, gid: 0, groups: [0], stdin: false });
-	for (const output of [process.stdout, process.stderr]) output?.on("error", () => undefined).resume();
+	ignoreOutput(process);
 	const timer = setTimeout(() => {
 		spawner.signal(process.pid, SIGKILL).catch(() => undefined);
 	}, limitMs);

@@ -9,6 +9,10 @@ export const OP = {
 	clock: 7,
 	setXattr: 8,
 	getXattrs: 9,
+	closeStdin: 10,
+	renounce: 11,
+	release: 12,
+	list: 13,
 } as const;
 
 export const EVENT_EXITED = 1;

@@ -19,6 +19,8 @@ export interface Order {
 	/** False: standard input is /dev/null. */
 	readonly stdin: boolean;
 	readonly pty?: { readonly columns: number; readonly rows: number } | undefined;
+	/** What a supervisor that takes this one's place is to know of it; without NUL. Without one, it takes no interest. */
+	readonly note?: string | undefined;
 }
 
 /** A program that runs, with our ends of its pipes. With a PTY, `stdin` and `stdout` are the terminal. */
@@ -29,6 +31,18 @@ export interface Spawned {
 	readonly stderr: Socket | undefined;
 	/** Resolves to the wait status. */
 	readonly exited: Promise<number>;
+	/** The program reads the end of its input, once what was written is read. */
+	closeStdin(): void;
+	/**
+	 * It has ended, and its output is over: until then, it is handed to whoever takes this supervisor's place. With
+	 * `isHeld`, something it left behind may still write, of which nothing needs to be kept.
+	 */
+	release(options: { isHeld: boolean }): void;
+}
+
+/** One that a supervisor before this one started. */
+export interface Inherited extends Spawned {
+	readonly note: string;
 }
 
 type Fill = (frame: FrameWriter) => FrameWriter;
@@ -68,26 +82,42 @@ export class Spawner implements AsyncDisposable {
 			frame.list([order.file, ...order.args]).list(order.environment);
 			frame.u32(order.groups.length);
 			for (const group of order.groups) frame.u32(group);
-			return frame;
+			return frame.string(order.note ?? "");
 		};
 		this.#send(OP.spawn, fill, (errno, results) => {
 			if (errno !== 0) return reject(spawnError(order, errno, results.u32()));
 			const pid = results.u32();
 			// Here and not a turn later: the next frame may already tell of its end.
-			const exited = new Promise<number>((exit) => this.#exits.set(pid, exit));
+			const exited = this.#exitOf(pid);
 			try {
-				const stdin = this.#open(results.u32(), constants.O_WRONLY);
-				const stdout = this.#open(results.u32(), constants.O_RDONLY);
-				const stderr = this.#open(results.u32(), constants.O_RDONLY);
-				if (!stdout) throw new Error("the spawner gave no output");
-				resolve({ pid, stdin, stdout, stderr, exited });
+				resolve(this.#spawned(pid, exited, readFds(results)));
 			} catch (error) {
-				reject(new DormiceError("internal", `cannot open the pipes of process ${pid}`, { cause: error }));
+				reject(error);
 			}
-			void bestEffort(
-				"closing the spawner's pipe ends",
-				this.#call(OP.opened, (frame) => frame.u32(pid)),
-			);
+			this.#say("closing the program's pipe ends", OP.opened, pid);
+		});
+		return promise;
+	}
+
+	/** What the supervisor before this one started and did not release. To be called once, before anything is spawned. */
+	inherit(): Promise<Inherited[]> {
+		const { promise, resolve, reject } = Promise.withResolvers<Inherited[]>();
+		const fill = (frame: FrameWriter) => frame;
+		this.#send(OP.list, fill, (_, results) => {
+			const found: Inherited[] = [];
+			try {
+				while (!results.empty) {
+					const pid = results.u32();
+					const hasEnded = results.u32() === 1;
+					const status = results.u32();
+					const exited = hasEnded ? Promise.resolve(status) : this.#exitOf(pid);
+					const fds = readFds(results);
+					found.push({ ...this.#spawned(pid, exited, fds, { mayHaveNoStdin: true }), note: results.string() });
+				}
+				resolve(found);
+			} catch (error) {
+				reject(error);
+			}
 		});
 		return promise;
 	}
@@ -148,6 +178,48 @@ export class Spawner implements AsyncDisposable {
 		}
 	}
 
+	#exitOf(pid: number): Promise<number> {
+		return new Promise((exit) => this.#exits.set(pid, exit));
+	}
+
+	#spawned(
+		pid: number,
+		exited: Promise<number>,
+		[input, output, errors]: Fds,
+		{ mayHaveNoStdin = false } = {},
+	): Spawned {
+		try {
+			let stdin: Socket | undefined;
+			try {
+				stdin = this.#open(input, constants.O_WRONLY);
+			} catch (error) {
+				// Nobody can open a pipe to a program that does not read it any more.
+				if (!mayHaveNoStdin || (error as NodeJS.ErrnoException).code !== "ENXIO") throw error;
+			}
+			const stdout = this.#open(output, constants.O_RDONLY);
+			const stderr = this.#open(errors, constants.O_RDONLY);
+			if (!stdout) throw new Error("the spawner gave no output");
+			return {
+				...{ pid, stdin, stdout, stderr, exited },
+				closeStdin: () => {
+					stdin?.end();
+					this.#say("closing the spawner's copy of an input", OP.closeStdin, pid);
+				},
+				release: ({ isHeld }) => this.#say("releasing an ended process", isHeld ? OP.renounce : OP.release, pid),
+			};
+		} catch (error) {
+			throw new DormiceError("internal", `cannot open the pipes of process ${pid}`, { cause: error });
+		}
+	}
+
+	/** About a process; nobody waits for it. */
+	#say(what: string, op: number, pid: number): void {
+		void bestEffort(
+			what,
+			this.#call(op, (frame) => frame.u32(pid)),
+		);
+	}
+
 	#call(op: number, fill: Fill): Promise<{ errno: number; results: FrameReader }> {
 		return new Promise((resolve) => this.#send(op, fill, (errno, results) => resolve({ errno, results })));
 	}
@@ -179,6 +251,23 @@ export class Spawner implements AsyncDisposable {
 		const readable = mode === constants.O_RDONLY;
 		return new Socket({ fd: own, readable, writable: !readable });
 	}
+}
+
+/** The spawner's descriptors of a process: input, output, errors. */
+type Fds = readonly [number, number, number];
+
+function readFds(results: FrameReader): Fds {
+	return [results.u32(), results.u32(), results.u32()];
+}
+
+/** Lets a program print whatever it likes, into nothing, and releases it when that is over. */
+export function ignoreOutput({ stdout, stderr, exited, release }: Spawned): void {
+	const closed = [stdout, stderr].map((output) => {
+		if (output === undefined) return undefined;
+		output.on("error", () => output.destroy()).resume();
+		return new Promise<void>((resolve) => output.once("close", () => resolve()));
+	});
+	void Promise.all([exited, ...closed]).then(() => release({ isHeld: false }));
 }
 
 function spawnError(order: Order, errno: number, stage: number): DormiceError {
