@@ -26,6 +26,7 @@ const PASSED_ON = [
 	"DORMICE_SANDBOX_PIDS",
 	"DORMICE_MAX_TIMEOUT_HOURS",
 	"DORMICE_CONCURRENT_STARTS",
+	"DORMICE_ALLOW_EMULATION",
 	"DORMICE_SPARES",
 	"DORMICE_KEEP_LAST",
 	"DORMICE_KEEP_CHECKPOINTS",
@@ -58,6 +59,11 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 		// A minimal PATH lacks where Debian keeps `nft` and `mkfs.btrfs`.
 		path: `${get("PATH") ?? "/usr/bin:/bin"}:/usr/local/sbin:/usr/sbin:/sbin`,
 	});
+}
+
+/** As if the environment also said so. */
+export function passingOn(config: Config, variables: Readonly<Record<string, string>>): Config {
+	return { ...config, passedOn: { ...config.passedOn, ...variables } };
 }
 
 /** The whole environment, for a child that is to have it. */

@@ -8,6 +8,7 @@ export const REASONS = {
 	invalid_argument: { status: 400, code: Code.InvalidArgument },
 	unauthenticated: { status: 401, code: Code.Unauthenticated },
 	permission_denied: { status: 403, code: Code.PermissionDenied },
+	isolation_below_minimum: { status: 403, code: Code.PermissionDenied },
 	sandbox_not_found: { status: 404, code: Code.NotFound },
 	template_not_found: { status: 404, code: Code.NotFound },
 	generation_not_found: { status: 404, code: Code.NotFound },

@@ -22,6 +22,8 @@ export interface Config {
 	/** The domain, with its port if it has one, below which sandboxes have host names: `3000-<id>.<domain>`. */
 	domain: string | undefined;
 	engineSocket: string;
+	/** Whether sandboxes may run in virtual machines in software, where somebody asks for them. */
+	allowEmulation: boolean;
 	/** How many sandboxes may be started from disk at the same time. */
 	concurrentStarts: number;
 	/** How many sandboxes of each template are kept ready for the next creates. */
@@ -76,6 +78,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Conf
 		port: integer(env, "DORMICE_PORT", 3999, 0, 65535),
 		domain: text(env, "DORMICE_DOMAIN")?.toLowerCase(),
 		engineSocket: text(env, "DORMICE_ENGINE_SOCKET") ?? join(dataDir, "run", "engine.sock"),
+		allowEmulation: integer(env, "DORMICE_ALLOW_EMULATION", 0, 0, 1) === 1,
 		concurrentStarts: integer(env, "DORMICE_CONCURRENT_STARTS", availableParallelism(), 1, 1024),
 		spares: integer(env, "DORMICE_SPARES", 1, 0, 64),
 		retention: Object.freeze({

@@ -9,6 +9,7 @@ import { connectEngine } from "./engine/client.ts";
 import { Gateway } from "./gateway/gateway.ts";
 import { ensureKey, Identity } from "./identity/identity.ts";
 import { Idleness } from "./idleness/idleness.ts";
+import { Isolations } from "./isolation/isolations.ts";
 import { Alarm } from "./lifetime/alarm.ts";
 import { Loop } from "./lifetime/loop.ts";
 import { Queue } from "./lifetime/queue.ts";
@@ -21,7 +22,7 @@ import { checkPool } from "./sandboxes/pool.ts";
 import { reconcile } from "./sandboxes/reconcile.ts";
 import { Table } from "./sandboxes/table.ts";
 import { expire } from "./sandboxes/timeout.ts";
-import { prepareTemplates } from "./templates/prepare.ts";
+import { Preparation } from "./templates/preparation.ts";
 import { Spares } from "./templates/spares.ts";
 import { Templates } from "./templates/templates.ts";
 
@@ -77,18 +78,20 @@ export class Server implements AsyncDisposable {
 			engine: connectEngine(config.engineSocket),
 			table,
 			starts: new Queue(config.concurrentStarts, START_WAIT_MS),
-			spares: { take: (generationId) => spares.take(generationId) },
+			isolations: new Isolations(config),
+			spares: { take: (wanted) => spares.take(wanted) },
 			unfinished: new Set(),
 			repairSoon: () => repair.poke(),
 			expireAt: (endAt) => alarm.setFor(endAt),
 		};
 		const templates = new Templates();
-		const spares = owned.use(new Spares(host, config.spares, () => templates.list()));
+		const spares = owned.use(new Spares(host, config.spares, templates));
+		const preparation = new Preparation(host, templates);
 		const sampler = new Sampler(host);
 		const idleness = new Idleness(host);
 		const begin = beginning(host, secrets);
 		let trouble: unknown;
-		owned.defer(() => finishWork(table));
+		owned.defer(() => finishWork(table, preparation));
 
 		let collected = false;
 		const timeouts = owned.use(new Loop("timeouts", PERIOD_MS.timeouts, log, () => expire(host)));
@@ -102,10 +105,11 @@ export class Server implements AsyncDisposable {
 				await reconcile(host);
 				if (!collected) collecting.poke();
 				collected = true;
-				if (!isReady(templates)) preparation.poke();
+				if (!isReady(templates)) preparing.poke();
 			}),
 		);
-		const preparation = owned.use(new Loop("templates", PERIOD_MS.templates, log, preparing(host, templates, spares)));
+		const prepareAhead = preparingAhead(host, templates, { preparation, spares });
+		const preparing = owned.use(new Loop("templates", PERIOD_MS.templates, log, prepareAhead));
 		const idle = owned.use(new Loop("idleness", PERIOD_MS.idleness, log, () => idleness.turn()));
 		const samples = owned.use(new Loop("metrics", PERIOD_MS.metrics, log, () => sampler.sampleAll()));
 		const collecting = owned.use(
@@ -118,7 +122,7 @@ export class Server implements AsyncDisposable {
 		const domain = () => config.domain ?? `localhost:${port}`;
 		const identity = new Identity(database);
 		const ready = () => checkReady(host, templates, trouble);
-		const api = await openApi({ host, identity, templates, sampler, idleness, domain, ready });
+		const api = await openApi({ host, identity, templates, preparation, sampler, idleness, domain, ready });
 		const listener = await Listener.open({
 			host: config.host,
 			port: config.port,
@@ -150,20 +154,24 @@ function beginning(host: Host, secrets: Secrets): () => Promise<void> {
 }
 
 /** Looks for new root file systems, engines and supervisors: often until there is a template, then now and then. */
-function preparing(host: Host, templates: Templates, spares: Spares): () => Promise<void> {
+function preparingAhead(
+	host: Host,
+	templates: Templates,
+	{ preparation, spares }: { preparation: Preparation; spares: Spares },
+): () => Promise<void> {
 	let nextMs = 0;
 	return async () => {
 		if (!host.table.loaded || Date.now() < nextMs) return;
-		await prepareTemplates(host, templates);
+		await preparation.turn();
 		if (isReady(templates)) nextMs = Date.now() + TEMPLATES_KNOWN_MS;
 		spares.refill();
 	};
 }
 
 /** Lets pauses and starts that are under way come to their end; what does not, the next server repairs. */
-async function finishWork(table: Table): Promise<void> {
+async function finishWork(table: Table, preparation: Preparation): Promise<void> {
 	const work = [...table.values()].map((resident) => resident.work?.done);
-	await Promise.race([Promise.all(work), sleep(FINISH_MS, undefined, { ref: false })]);
+	await Promise.race([Promise.all([...work, preparation.idle()]), sleep(FINISH_MS, undefined, { ref: false })]);
 }
 
 async function openSchema(database: Database, { apiKey }: Secrets): Promise<void> {
@@ -172,7 +180,7 @@ async function openSchema(database: Database, { apiKey }: Secrets): Promise<void
 }
 
 function isReady(templates: Templates): boolean {
-	return templates.list().some(({ generationId }) => generationId !== null);
+	return templates.list().some(({ id }) => templates.prepared(id).length > 0);
 }
 
 async function checkReady(host: Host, templates: Templates, trouble: unknown): Promise<void> {

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
-import type { Config } from "../config.ts";
+import { type Config, passingOn } from "../config.ts";
 import { printJson, printLine } from "../output.ts";
 import { runningKeeper } from "../platform/keeper.ts";
 import { type PlatformPaths, platformPaths } from "../platform/paths.ts";
@@ -14,6 +14,7 @@ interface UpOptions extends CommonOptions {
 	port?: number;
 	listen?: string;
 	domain?: string;
+	allowEmulation?: boolean;
 	detach?: boolean;
 }
 
@@ -27,18 +28,27 @@ export function upCommand(config: Config): Command {
 		.option("--port <n>", "port of the API and of all sandboxes; 0 picks a free one (first time: 3999)", parsePort)
 		.option("--listen <host>", "address to listen on (first time: 127.0.0.1)")
 		.option("--domain <name>", "sandboxes answer at <port>-<id>.<name>")
+		.option(
+			"--allow-emulation",
+			"let sandboxes run in microVMs in software, if they ask for `microvm`: slow, for tests",
+		)
+		.option("--no-allow-emulation", "no longer")
 		.option("--detach", "return when it is ready and keep it running in the background")
 		.addHelpText(
 			"after",
 			`
-The port, address and domain are remembered in the data directory.
+What is chosen here is remembered in the data directory.
 
 Examples:
   sudo dormice up --detach
   sudo dormice up --data /srv/dormice --port 0
   sudo DATABASE_URL=postgres://user:secret@db/dormice dormice up`,
 		)
-		.action((options: UpOptions) => up(config, options));
+		.action((options: UpOptions) => {
+			const { allowEmulation } = options;
+			if (allowEmulation === undefined) return up(config, options);
+			return up(passingOn(config, { DORMICE_ALLOW_EMULATION: allowEmulation ? "1" : "0" }), options);
+		});
 }
 
 async function up(config: Config, options: UpOptions): Promise<void> {
@@ -53,7 +63,7 @@ async function up(config: Config, options: UpOptions): Promise<void> {
 	await using lock = await startLock(paths, progress);
 	const keeper = runningKeeper(paths);
 	if (keeper) {
-		requireSame(paths, choices);
+		requireSame(paths, choices, config.passedOn);
 		await waitUntilHealthy(paths, keeper);
 		return announce(paths, options, "is already up");
 	}

@@ -16,7 +16,15 @@ import { readRecord } from "./record.ts";
 import { health } from "./server.ts";
 import { logPath, recordPath } from "./service.ts";
 import { platformServices } from "./services.ts";
-import { platformUrl, readSettings, readVariables, type Settings, writeSettings, writeVariables } from "./settings.ts";
+import {
+	platformUrl,
+	readSettings,
+	readVariables,
+	type Settings,
+	type Variables,
+	writeSettings,
+	writeVariables,
+} from "./settings.ts";
 
 /** What a caller may choose of a platform; what it does not is as recorded. */
 export interface Choices {
@@ -129,15 +137,17 @@ export async function waitUntilHealthy(paths: PlatformPaths, keeper: ProcessIden
 }
 
 /** Throws when a running platform has other settings than those asked for. */
-export function requireSame(paths: PlatformPaths, choices: Choices): void {
+export function requireSame(paths: PlatformPaths, choices: Choices, variables: Variables): void {
 	const settings = readSettings(paths.settings);
 	const differs =
 		(choices.port !== undefined && choices.port !== 0 && choices.port !== settings.port) ||
 		(choices.listen !== undefined && choices.listen !== settings.listen) ||
 		(choices.domain !== undefined && choices.domain !== settings.domain);
-	if (!differs) return;
+	const { DORMICE_ALLOW_EMULATION: recorded = "0" } = readVariables(paths.variables, {});
+	const { DORMICE_ALLOW_EMULATION: wanted = recorded } = variables;
+	if (!differs && wanted === recorded) return;
 	throw new DormiceError(
 		"already_running",
-		`Dormice is already up on ${platformUrl(settings)}; to change how it listens, run \`dormice down\` first`,
+		`Dormice is already up on ${platformUrl(settings)}; to change how it listens or what it allows, run \`dormice down\` first`,
 	);
 }

@@ -58,7 +58,7 @@ export async function openApi(platform: Platform): Promise<App> {
 		sandboxRoutes(guarded, platform);
 		snapshotRoutes(guarded, platform);
 		templateRoutes(guarded, platform);
-		teamRoutes(guarded);
+		teamRoutes(guarded, platform);
 		usageRoutes(guarded, platform);
 		notImplemented(guarded);
 	});

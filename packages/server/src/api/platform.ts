@@ -2,6 +2,7 @@ import type { Identity, Team } from "../identity/identity.ts";
 import type { Idleness } from "../idleness/idleness.ts";
 import type { Sampler } from "../metrics/sample.ts";
 import type { Host } from "../sandboxes/host.ts";
+import type { Preparation } from "../templates/preparation.ts";
 import type { Templates } from "../templates/templates.ts";
 
 /** What the routes work with. */
@@ -9,6 +10,7 @@ export interface Platform {
 	host: Host;
 	identity: Identity;
 	templates: Templates;
+	preparation: Preparation;
 	sampler: Sampler;
 	idleness: Idleness;
 	/** Below which sandboxes have host names; clients build addresses with it. */

@@ -5,6 +5,7 @@ import * as generations from "./migrations/0002-generations.ts";
 import * as ladder from "./migrations/0003-ladder.ts";
 import * as retention from "./migrations/0004-retention.ts";
 import * as hooks from "./migrations/0005-hooks.ts";
+import * as isolation from "./migrations/0006-isolation.ts";
 
 /** In the order of their names. A migration that has shipped is never edited. */
 const MIGRATIONS = {
@@ -13,6 +14,7 @@ const MIGRATIONS = {
 	"0003-ladder": ladder,
 	"0004-retention": retention,
 	"0005-hooks": hooks,
+	"0006-isolation": isolation,
 };
 
 /** Brings the schema up to date. Kysely holds an advisory lock meanwhile, so servers that start together take turns. */

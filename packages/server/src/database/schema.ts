@@ -1,5 +1,6 @@
-import type { SandboxState } from "@dormice/protocol";
+import type { Isolation, SandboxState } from "@dormice/protocol";
 import type { ColumnType, Generated, Insertable, JSONColumnType, Selectable, Updateable } from "kysely";
+import type { IsolationWish } from "../isolation/choice.ts";
 import type { Network } from "../sandboxes/network.ts";
 import type { DozeMode } from "../sandboxes/rest.ts";
 import type { Retention } from "../sandboxes/retention.ts";
@@ -9,6 +10,7 @@ export interface Schema {
 	teams: TeamsTable;
 	apiKeys: ApiKeysTable;
 	templates: TemplatesTable;
+	templateGenerations: TemplateGenerationsTable;
 	generations: GenerationsTable;
 	snapshots: SnapshotsTable;
 	sandboxes: SandboxesTable;
@@ -27,6 +29,8 @@ interface PoolsTable {
 interface TeamsTable {
 	id: Generated<string>;
 	name: string;
+	/** What its sandboxes are kept apart by at least; null: anything. */
+	minimumIsolation: Isolation | null;
 	createdAt: Generated<Date>;
 }
 
@@ -44,14 +48,14 @@ interface TemplatesTable {
 	/** The name clients use: `base`. */
 	alias: string;
 	rootfsId: string;
-	/** What sandboxes of this template start from; null until it was booted once. */
-	generationId: string | null;
 	cpuCount: number;
 	memoryMib: number;
 	diskMib: number;
 	pids: number;
 	/** What of their histories its sandboxes keep, where they do not say so themselves. */
 	retention: ColumnType<Partial<Retention>, string | undefined, string>;
+	/** What its sandboxes are kept apart by, where they do not say so themselves; null leaves it to the platform. */
+	isolation: IsolationWish | null;
 	/** How its sandboxes rest, where they do not say so themselves; null leaves it to the platform. */
 	doze: DozeMode | null;
 	dozeAfterMs: number | null;
@@ -60,6 +64,13 @@ interface TemplatesTable {
 	lastSpawnedAt: Date | null;
 	createdAt: Generated<Date>;
 	updatedAt: Generated<Date>;
+}
+
+/** What sandboxes of a template start from: a state for each isolation, made when that was first asked for. */
+interface TemplateGenerationsTable {
+	templateId: string;
+	isolation: Isolation;
+	generationId: string;
 }
 
 interface GenerationsTable {
@@ -71,7 +82,7 @@ interface GenerationsTable {
 	parentId: string | null;
 	rootfsId: string;
 	memory: boolean;
-	isolation: string;
+	isolation: Isolation;
 	engineVersion: string;
 	guestId: string;
 	memoryBytes: number;
@@ -123,7 +134,7 @@ interface SandboxesTable {
 	generationMemory: boolean | null;
 	/** What of its history it keeps; what it leaves out is its template's or the platform's affair. */
 	retention: ColumnType<Partial<Retention>, string | undefined, string>;
-	isolation: string;
+	isolation: Isolation;
 	startedAt: Date;
 	endAt: Date;
 	timeoutSeconds: number;

@@ -1,6 +1,6 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { DormiceError, fromConnectError, engine as wire } from "@dormice/protocol";
+import { DormiceError, fromConnectError, type Isolation, isIsolation, engine as wire } from "@dormice/protocol";
 import type {
 	BootSource,
 	Difference,
@@ -34,8 +34,8 @@ export function connectEngine(socketPath: string): Engine {
 			const { rootfs } = await call("listRootfs", client.listRootfs({}, { timeoutMs: DEADLINE_MS.question }));
 			return rootfs.map(({ rootfsId, name }) => ({ id: rootfsId, name }));
 		},
-		boot: async (sandboxId, limits, source) => {
-			const request = { sandboxId, limits: { ...limits }, source: bootSource(source) };
+		boot: async (sandboxId, limits, source, isolation) => {
+			const request = { sandboxId, limits: { ...limits }, source: bootSource(source), isolation };
 			return started((await call("boot", client.boot(request, { timeoutMs: DEADLINE_MS.start }))).sandbox);
 		},
 		restore: async (sandboxId, limits, generationId) => {
@@ -144,18 +144,19 @@ function fromSandbox(sandbox: wire.Sandbox): HostSandbox {
 	if (state === undefined) {
 		throw new DormiceError("internal", `The engine has a sandbox in the unknown state '${sandbox.state}'.`);
 	}
-	const { sandboxId: id, isolation, address, guestId } = sandbox;
+	const { sandboxId: id, address, guestId } = sandbox;
+	const isolation = sandbox.isolation === "" ? undefined : isolationOf(sandbox.isolation);
 	return { id, state, isolation, address, guestId };
 }
 
 function fromGeneration(generation: wire.Generation): Generation {
-	const { generationId, parentId, rootfsId, memory, isolation, engineVersion, guestId } = generation;
+	const { generationId, parentId, rootfsId, memory, engineVersion, guestId } = generation;
 	return {
 		id: generationId,
 		parentId: parentId === "" ? undefined : parentId,
 		rootfsId,
 		memory,
-		isolation,
+		isolation: isolationOf(generation.isolation),
 		engineVersion,
 		guestId,
 		memoryBytes: Number(generation.memoryBytes),
@@ -166,11 +167,24 @@ function fromGeneration(generation: wire.Generation): Generation {
 	};
 }
 
-function report(answer: wire.ProbeResponse): HostReport {
-	const driver = answer.drivers.find(({ isolation, usable }) => usable && isolation === answer.isolation);
-	const reason = answer.drivers.map(({ isolation, reason }) => `${isolation}: ${reason}`).join("; ");
-	const { isolation, guestId, poolId } = answer;
-	return { isolation, engineVersion: driver?.version ?? "", guestId, poolId, reason };
+function isolationOf(text: string): Isolation {
+	if (isIsolation(text)) return text;
+	throw new DormiceError("internal", `The engine speaks of an isolation '${text}', which this server does not know.`);
+}
+
+function report({ drivers, isolation, guestId, poolId }: wire.ProbeResponse): HostReport {
+	return {
+		drivers: drivers.map((driver) => ({
+			isolation: isolationOf(driver.isolation),
+			usable: driver.usable,
+			reason: driver.reason,
+			version: driver.version,
+			emulated: driver.acceleration === "emulated",
+		})),
+		automatic: isolation === "" ? undefined : isolationOf(isolation),
+		guestId,
+		poolId,
+	};
 }
 
 function difference({ files, truncated, started, ended }: wire.DiffResponse): Difference {

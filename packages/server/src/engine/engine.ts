@@ -1,3 +1,4 @@
+import type { Isolation } from "@dormice/protocol";
 import type { Limits } from "../config.ts";
 
 /** A sandbox as its host has it. */
@@ -5,7 +6,8 @@ export interface HostSandbox {
 	id: string;
 	/** `paused` is a checkpoint's doing, `frozen` a doze's; of a `stopped` one only the disk is there. */
 	state: "running" | "frozen" | "paused" | "stopped";
-	isolation: string;
+	/** Undefined of one of which only the disk is there. */
+	isolation: Isolation | undefined;
 	/** Where its ports are reached; empty when stopped. */
 	address: string;
 	guestId: string;
@@ -17,7 +19,7 @@ export interface Generation {
 	parentId: string | undefined;
 	rootfsId: string;
 	memory: boolean;
-	isolation: string;
+	isolation: Isolation;
 	engineVersion: string;
 	guestId: string;
 	memoryBytes: number;
@@ -29,16 +31,26 @@ export interface Generation {
 	reason: string;
 }
 
+/** What this host can run sandboxes with, or not. */
+export interface HostDriver {
+	isolation: Isolation;
+	usable: boolean;
+	/** Why it is usable, or why not: for people. */
+	reason: string;
+	/** Stored states are made by one version, and read by it. */
+	version: string;
+	/** A virtual machine in software. */
+	emulated: boolean;
+}
+
 /** What this host gives new sandboxes. */
 export interface HostReport {
-	/** Empty when no driver is usable. */
-	isolation: string;
-	engineVersion: string;
+	drivers: HostDriver[];
+	/** What sandboxes get that ask for none; undefined: there is nothing to get unasked. */
+	automatic: Isolation | undefined;
 	guestId: string;
 	/** Names the pool that holds disks and generations. */
 	poolId: string;
-	/** Why not, in the drivers' words, when nothing is usable. */
-	reason: string;
 }
 
 /** A file that differs between two states of a sandbox. Its path is the sandbox's own word: any characters. */
@@ -93,7 +105,8 @@ export type BootSource = { rootfsId: string } | { generationId: string } | { own
 export interface Engine {
 	probe(): Promise<HostReport>;
 	listRootfs(): Promise<{ id: string; name: string }[]>;
-	boot(id: string, limits: Limits, source: BootSource): Promise<HostSandbox>;
+	boot(id: string, limits: Limits, source: BootSource, isolation: Isolation): Promise<HostSandbox>;
+	/** With the isolation that the generation was stored by. */
 	restore(id: string, limits: Limits, generationId: string): Promise<HostSandbox>;
 	checkpoint(
 		id: string,

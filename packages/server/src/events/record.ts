@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import type { Logger } from "pino";
 import type { Queries } from "../database/database.ts";
 import { bestEffort } from "../log.ts";
@@ -26,7 +27,10 @@ export interface NewEvent {
 	detail?: Record<string, string>;
 }
 
-/** Writes an event. Inside a move's transaction, so that a change and its record are one. */
+/**
+ * Writes an event, with the isolation that the sandbox has. Inside a move's transaction, so that a change and its record
+ * are one.
+ */
 export async function record(queries: Queries, sandboxId: string, event: NewEvent): Promise<void> {
 	const { kind, reason, durationMs, detail = {} } = event;
 	await queries
@@ -37,7 +41,8 @@ export async function record(queries: Queries, sandboxId: string, event: NewEven
 			kind,
 			reason,
 			durationMs: durationMs === undefined ? null : Math.round(durationMs),
-			detail: JSON.stringify(detail),
+			detail: sql<string>`jsonb_strip_nulls(jsonb_build_object('isolation',
+				(select isolation from sandboxes where id = ${sandboxId}))) || ${JSON.stringify(detail)}::jsonb`,
 		})
 		.execute();
 }

@@ -1,12 +1,14 @@
 import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
-import { DormiceError } from "@dormice/protocol";
+import { DormiceError, type Isolation } from "@dormice/protocol";
 import { type Database, fromDatabaseError } from "../database/database.ts";
 
 /** Who asks. */
 export interface Team {
 	id: string;
 	name: string;
+	/** What its sandboxes are kept apart by at least; null: anything. */
+	minimumIsolation: Isolation | null;
 }
 
 interface Known {
@@ -43,11 +45,22 @@ export class Identity {
 		return team;
 	}
 
+	/** Changes what a team says. Other servers believe what they know for half a minute. */
+	async change(team: Team, set: { minimumIsolation: Isolation | null }): Promise<void> {
+		try {
+			await this.#database.updateTable("teams").set(set).where("id", "=", team.id).execute();
+		} catch (error) {
+			throw fromDatabaseError(error, "changing a team");
+		} finally {
+			this.#known.clear();
+		}
+	}
+
 	async #ask(name: string, hash: Buffer): Promise<Team | undefined> {
 		const team = await this.#database
 			.selectFrom("apiKeys")
 			.innerJoin("teams", "teams.id", "apiKeys.teamId")
-			.select(["teams.id", "teams.name"])
+			.select(["teams.id", "teams.name", "teams.minimumIsolation"])
 			.where("apiKeys.hash", "=", hash)
 			.executeTakeFirst()
 			.catch((error: unknown) => {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { DormiceError, newId } from "@dormice/protocol";
+import { DormiceError, type Isolation, newId } from "@dormice/protocol";
 import type { Limits } from "../config.ts";
 import { fromDatabaseError } from "../database/database.ts";
 import type { NewSandbox, Template } from "../database/schema.ts";
@@ -19,6 +19,8 @@ import { limitsOf, type Origin, start } from "./start.ts";
 export interface Source {
 	/** The template, or that which the other sandbox stems from. */
 	template: Template;
+	/** What the state was stored by, and what is made from it goes on with. */
+	isolation: Isolation;
 	generationId: string;
 	memory: boolean;
 	limits: Limits;
@@ -44,26 +46,20 @@ export interface CreateRequest {
 	retention: Partial<Retention>;
 }
 
-/** A template as a source. Throws `not_set_up` while it was never booted. */
-export function fromTemplate(template: Template): Source {
-	const { generationId } = template;
-	if (generationId === null) {
-		throw new DormiceError(
-			"not_set_up",
-			`Template '${template.alias}' is being prepared for its first use: try again in a few seconds.`,
-		);
-	}
-	return { template, generationId, memory: true, limits: limitsOf(template) };
+/** A template as a source: what it was prepared for this isolation. */
+export function fromTemplate(template: Template, isolation: Isolation, generationId: string): Source {
+	return { template, isolation, generationId, memory: true, limits: limitsOf(template) };
 }
 
 /** Makes a sandbox from a stored state. When this returns, its supervisor answers. */
 export async function createSandbox(host: Host, request: CreateRequest): Promise<Resident> {
-	const { template, generationId, memory, former } = request.source;
+	const { template, isolation, generationId, memory, former } = request.source;
 	const { metadata, rest: asked } = request;
 	const retention = retentionAsked(request.retention, metadata);
 	const rest = restOf({ asked, metadata, template, platform: host.config.rest });
 	const beganAtMs = performance.now();
-	const spare = former === undefined ? host.spares.take(generationId) : undefined;
+	const wanted = { templateId: template.id, isolation, generationId };
+	const spare = former === undefined ? host.spares.take(wanted) : undefined;
 	// A spare only has to be thawed: that takes no place among the starts.
 	const place = spare === undefined ? host.starts : { run: <T>(work: () => Promise<T>) => work() };
 	return await place.run(async () => {
@@ -73,7 +69,7 @@ export async function createSandbox(host: Host, request: CreateRequest): Promise
 				const origin: Origin = memory
 					? { from: "memory", generationId, introduced: false, spare, formerToken: former?.accessToken }
 					: { from: "disk", generationId };
-				const { link, isolation } = await start(host, resident.record, origin, {
+				const link = await start(host, resident.record, origin, {
 					forkOf: former === undefined ? undefined : generationId,
 				});
 				resident.attach(link);
@@ -83,7 +79,7 @@ export async function createSandbox(host: Host, request: CreateRequest): Promise
 				const detail = { template: template.alias, ...(former === undefined ? {} : { generation: generationId }) };
 				await move(host, resident, {
 					to: "running",
-					set: { startedAt, endAt, isolation },
+					set: { startedAt, endAt },
 					event: { kind: "created", reason: "api", durationMs, detail },
 				});
 				host.expireAt(endAt);
@@ -113,7 +109,7 @@ export async function discard(host: Host, resident: Resident): Promise<void> {
 
 async function insert(host: Host, request: CreateRequest & { rest: Rest }, id: string): Promise<Resident> {
 	const { network } = request;
-	const { template, limits, generationId, memory, former } = request.source;
+	const { template, isolation, limits, generationId, memory, former } = request.source;
 	const now = new Date();
 	const isPrivate = network.allowPublicTraffic === false;
 	const row: NewSandbox = {
@@ -127,7 +123,7 @@ async function insert(host: Host, request: CreateRequest & { rest: Rest }, id: s
 		// A template keeps its own; another sandbox's state is kept by those that began from it.
 		generationId: former === undefined ? null : generationId,
 		generationMemory: former === undefined ? null : memory,
-		isolation: "",
+		isolation,
 		startedAt: now,
 		endAt: now,
 		timeoutSeconds: request.timeoutSeconds,

@@ -61,12 +61,12 @@ export async function fork(
 export function forkSource(
 	templates: Templates,
 	templateId: string,
-	{ id, memory, accessToken }: Pick<GenerationRow, "id" | "memory" | "accessToken">,
+	{ id, isolation, memory, accessToken }: Pick<GenerationRow, "id" | "isolation" | "memory" | "accessToken">,
 	limits: Source["limits"],
 ): Source {
 	const template = templates.get(templateId);
 	if (template === undefined) {
 		throw new DormiceError("template_not_found", "The template that this state stems from is not ready: try again.");
 	}
-	return { template, generationId: id, memory, limits, former: { accessToken } };
+	return { template, isolation, generationId: id, memory, limits, former: { accessToken } };
 }

@@ -79,7 +79,7 @@ function selectStored(host: Host) {
 		])
 		.select(
 			sql<boolean>`exists (select from sandboxes where generation_id = generations.id)
-				or exists (select from templates where generation_id = generations.id)
+				or exists (select from template_generations where generation_id = generations.id)
 				or exists (select from snapshots where generation_id = generations.id)`.as("used"),
 		);
 }

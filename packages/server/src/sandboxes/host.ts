@@ -1,6 +1,7 @@
 import type { Config } from "../config.ts";
 import type { Database } from "../database/database.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { Isolations } from "../isolation/isolations.ts";
 import type { Queue } from "../lifetime/queue.ts";
 import type { Logger } from "../log.ts";
 import type { Spares } from "../templates/spares.ts";
@@ -12,6 +13,8 @@ export interface Host {
 	log: Logger;
 	database: Database;
 	engine: Engine;
+	/** What the engine can run sandboxes with. */
+	isolations: Isolations;
 	/** The sandboxes of this host. */
 	table: Table;
 	/** Starting a sandbox is heavy: each takes its place here. */

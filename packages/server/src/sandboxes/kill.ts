@@ -41,9 +41,11 @@ export async function finishKill(host: Host, resident: Resident, reason: "api" |
 			await queries.deleteFrom("sandboxes").where("id", "=", resident.id).execute();
 			await queries.deleteFrom("metrics").where("sandboxId", "=", resident.id).execute();
 			const durationMs = performance.now() - beganAtMs;
-			const detail = Object.fromEntries(
+			const times = Object.fromEntries(
 				Object.entries(resident.record.stateMs).map(([state, ms]) => [`${state}Ms`, `${ms}`]),
 			);
+			// Its row, which would tell, is deleted.
+			const detail = { isolation: resident.record.isolation, ...times };
 			await recordEvent(queries, resident.id, { kind: "killed", reason, durationMs, detail });
 		});
 	} catch (error) {

@@ -6,7 +6,9 @@ import type { Host } from "./host.ts";
  * know a pool with stored sandboxes in it would take every one of them for an orphan, and delete them.
  */
 export async function checkPool(host: Host): Promise<void> {
-	const { poolId } = await host.engine.probe();
+	const report = await host.engine.probe();
+	host.isolations.put(report);
+	const { poolId } = report;
 	const known = await host.database.selectFrom("pools").select("id").where("id", "=", poolId).executeTakeFirst();
 	if (known !== undefined) return;
 	const generations = await host.engine.listGenerations();

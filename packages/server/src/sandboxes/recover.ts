@@ -1,9 +1,10 @@
 import { DormiceError } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
+import type { Link } from "../guest/link.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
 import type { Resident } from "./resident.ts";
-import { type Origin, type Started, start } from "./start.ts";
+import { type Origin, start } from "./start.ts";
 
 /**
  * Brings back a sandbox whose processes were lost: cold from the disk it left behind, or, if that is lost too, from its
@@ -17,11 +18,11 @@ async function comeBack(host: Host, resident: Resident): Promise<void> {
 	const beganAtMs = performance.now();
 	await move(host, resident, { to: "waking", set: { recovering: true } });
 	try {
-		const { link, isolation, origin } = await startFromWhatIsLeft(host, resident);
+		const { link, origin } = await startFromWhatIsLeft(host, resident);
 		resident.attach(link);
 		await move(host, resident, {
 			to: "running",
-			set: { recovering: false, unasked: false, isolation },
+			set: { recovering: false, unasked: false },
 			event: {
 				kind: "recovered",
 				reason: "crash",
@@ -38,11 +39,11 @@ async function comeBack(host: Host, resident: Resident): Promise<void> {
 	}
 }
 
-async function startFromWhatIsLeft(host: Host, resident: Resident): Promise<Started & { origin: Origin }> {
+async function startFromWhatIsLeft(host: Host, resident: Resident): Promise<{ link: Link; origin: Origin }> {
 	const { record } = resident;
 	const ownDisk: Origin = { from: "own_disk" };
 	try {
-		return { ...(await start(host, record, ownDisk)), origin: ownDisk };
+		return { link: await start(host, record, ownDisk), origin: ownDisk };
 	} catch (error) {
 		const diskIsGone = error instanceof DormiceError && error.reason === "sandbox_not_found";
 		const { generationId, generationMemory } = record;
@@ -51,7 +52,7 @@ async function startFromWhatIsLeft(host: Host, resident: Resident): Promise<Star
 		const origin: Origin = hasMemory
 			? { from: "memory", generationId, introduced: true }
 			: { from: "disk", generationId };
-		return { ...(await start(host, record, origin)), origin };
+		return { link: await start(host, record, origin), origin };
 	}
 }
 

@@ -31,11 +31,6 @@ export type Origin =
 /** Set for a new sandbox, with the state of another one that it goes on from, if that is what it comes of. */
 export type Birth = { forkOf?: string | undefined };
 
-export interface Started {
-	link: Link;
-	isolation: string;
-}
-
 /** From memory everything runs already; a cold boot starts an init, a supervisor, and on a busy host takes its time. */
 const HEALTHY_WITHIN_MS = { memory: 10_000, disk: 60_000, own_disk: 60_000 } as const;
 
@@ -45,11 +40,19 @@ const INTRODUCE_AFTER_MS = 300;
 /**
  * Starts a sandbox's processes and tells its supervisor who it is. When this returns, it takes requests.
  * On failure nothing of it runs any more; its own disk is kept if it came from there. The row is the caller's business.
+ * It is kept apart as its row says, or not started: `isolation_unavailable`.
  */
-export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?: Birth): Promise<Started> {
+export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?: Birth): Promise<Link> {
+	host.isolations.checkAllowed(sandbox.isolation);
 	let link: Link | undefined;
 	try {
 		const { address, isolation } = await startProcesses(host, sandbox, origin);
+		if (isolation !== sandbox.isolation) {
+			throw new DormiceError(
+				"internal",
+				`The engine started ${sandbox.id} with ${isolation}, not ${sandbox.isolation}.`,
+			);
+		}
 		link = new Link({ address, httpsPorts: sandbox.network.httpsPorts, fresh: true });
 		const fresh = link;
 		const withinMs = HEALTHY_WITHIN_MS[origin.from];
@@ -62,7 +65,7 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 				.catch((error: unknown) => host.log.warn({ err: error, sandbox: sandbox.id }, "a woken supervisor is silent"));
 			if (sandbox.wakeHook) await told;
 		}
-		return { link, isolation };
+		return link;
 	} catch (error) {
 		link?.[Symbol.dispose]();
 		await cleanUp(host, sandbox.id, origin);
@@ -77,9 +80,9 @@ async function startProcesses(host: Host, sandbox: Sandbox, origin: Origin): Pro
 			case "memory":
 				return host.engine.restore(sandbox.id, limits, origin.generationId);
 			case "disk":
-				return host.engine.boot(sandbox.id, limits, { generationId: origin.generationId });
+				return host.engine.boot(sandbox.id, limits, { generationId: origin.generationId }, sandbox.isolation);
 			case "own_disk":
-				return host.engine.boot(sandbox.id, limits, { ownDisk: true });
+				return host.engine.boot(sandbox.id, limits, { ownDisk: true }, sandbox.isolation);
 		}
 	};
 	if (origin.from === "memory" && origin.spare !== undefined) {

@@ -1,5 +1,6 @@
 import { DormiceError } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
+import type { Link } from "../guest/link.ts";
 import { untilAborted } from "../lifetime/wait.ts";
 import { isDamage, offerOthers } from "./damage.ts";
 import { thaw } from "./doze.ts";
@@ -7,7 +8,7 @@ import type { Host } from "./host.ts";
 import { move } from "./move.ts";
 import { recover } from "./recover.ts";
 import { changing, type Resident } from "./resident.ts";
-import { type Origin, type Started, start } from "./start.ts";
+import { type Origin, start } from "./start.ts";
 
 export interface WakeOptions {
 	/** False boots cold from the disk, also when there is a memory image. */
@@ -86,7 +87,7 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 		: { from: "disk", generationId };
 	await move(host, resident, { to: "waking", reason: options.reason });
 	try {
-		const { link, isolation } = await startFrom(host, resident, origin, options);
+		const link = await startFrom(host, resident, origin, options);
 		resident.attach(link);
 		const startedAt = new Date();
 		const endAt = unasked ? end : new Date(startedAt.getTime() + options.timeoutSeconds * 1000);
@@ -95,7 +96,6 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 			set: {
 				...(unasked ? {} : { startedAt, endAt }),
 				unasked: false,
-				isolation,
 				...(options.autoPause === undefined ? {} : { autoPause: options.autoPause }),
 			},
 			event: {
@@ -115,7 +115,7 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 }
 
 /** As asked; and where memory cannot be read any more, for who said that the disk will do, from the disk. */
-async function startFrom(host: Host, { record }: Resident, origin: Origin, { memory }: WakeOptions): Promise<Started> {
+async function startFrom(host: Host, { record }: Resident, origin: Origin, { memory }: WakeOptions): Promise<Link> {
 	try {
 		return await start(host, record, origin);
 	} catch (error) {

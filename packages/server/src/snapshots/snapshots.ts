@@ -95,7 +95,7 @@ export async function findSnapshot(host: Host, team: Team, reference: string): P
 export async function sourceOf(host: Host, templates: Templates, snapshot: Snapshot): Promise<Source> {
 	const generation = await host.database
 		.selectFrom("generations")
-		.select(["id", "memory", "accessToken"])
+		.select(["id", "isolation", "memory", "accessToken"])
 		.where("id", "=", snapshot.generationId)
 		.executeTakeFirst()
 		.catch((error: unknown) => {

@@ -22,7 +22,7 @@ describe("settings of a template", { timeout: 60_000 }, () => {
 	};
 
 	test("a template's settings are read and changed one by one, and taken back", async () => {
-		const byPlatform = { doze: "idle", dozeAfterMs: 15_000, sleepAfterMs: 600_000 };
+		const byPlatform = { isolation: "auto", doze: "idle", dozeAfterMs: 15_000, sleepAfterMs: 600_000 };
 		const retention = { last: 2, checkpoints: 100, daily: 0 };
 		const before = await settings();
 		assert.deepEqual(before.settings, { retention: {} });
@@ -35,7 +35,7 @@ describe("settings of a template", { timeout: 60_000 }, () => {
 		const { settings: own, effective } = await settings();
 		assert.deepEqual(own, { doze: "always", dozeAfterMs: 500, retention: { daily: 7 } });
 		assert.deepEqual(effective, {
-			...{ doze: "always", dozeAfterMs: 500, sleepAfterMs: 600_000 },
+			...{ isolation: "auto", doze: "always", dozeAfterMs: 500, sleepAfterMs: 600_000 },
 			retention: { ...retention, daily: 7 },
 		});
 
@@ -74,6 +74,7 @@ describe("settings of a template", { timeout: 60_000 }, () => {
 		["too short a doze", { dozeAfterMs: 5 }, 400, "invalid_argument"],
 		["a number that is none", { sleepAfterMs: "soon" }, 400, "invalid_argument"],
 		["an unknown mode", { doze: "never" }, 400, "invalid_argument"],
+		["an unknown isolation", { isolation: "strong" }, 400, "invalid_argument"],
 		["an unknown setting", { dozeAfter: 5 }, 400, "invalid_argument"],
 		["an unknown part of the retention", { retention: { weekly: 1 } }, 400, "invalid_argument"],
 	];

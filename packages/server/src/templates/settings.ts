@@ -1,5 +1,6 @@
 import { fromDatabaseError } from "../database/database.ts";
 import type { Template } from "../database/schema.ts";
+import type { IsolationWish } from "../isolation/choice.ts";
 import type { Host } from "../sandboxes/host.ts";
 import { checkDozeAfter, type Rest } from "../sandboxes/rest.ts";
 import type { Retention } from "../sandboxes/retention.ts";
@@ -7,6 +8,7 @@ import type { Templates } from "./templates.ts";
 
 /** What a template says of the sandboxes that are made from it. */
 export interface TemplateSettings {
+	isolation?: IsolationWish;
 	rest: Partial<Rest>;
 	/** Counts for those there are too, as long as they do not say otherwise. */
 	retention: Partial<Retention>;
@@ -14,12 +16,13 @@ export interface TemplateSettings {
 
 /** What is to be said from now on: null takes it back, so that the platform says it; what is left out stays. */
 export interface SettingsChange {
+	isolation?: IsolationWish | null | undefined;
 	rest: { [name in keyof Rest]?: Rest[name] | null | undefined };
 	retention: { [name in keyof Retention]?: number | null | undefined };
 }
 
-export function settingsOf({ doze, dozeAfterMs, sleepAfterMs, retention }: Template): TemplateSettings {
-	return { rest: said({ doze, dozeAfterMs, sleepAfterMs }), retention: said(retention) };
+export function settingsOf({ isolation, doze, dozeAfterMs, sleepAfterMs, retention }: Template): TemplateSettings {
+	return { ...said({ isolation }), rest: said({ doze, dozeAfterMs, sleepAfterMs }), retention: said(retention) };
 }
 
 /** Changes what a template says. Throws `invalid_argument`. */
@@ -27,7 +30,7 @@ export async function changeSettings(
 	host: Host,
 	templates: Templates,
 	{ id }: Template,
-	{ rest, retention }: SettingsChange,
+	{ isolation, rest, retention }: SettingsChange,
 ): Promise<Template> {
 	if (typeof rest.dozeAfterMs === "number") checkDozeAfter(rest.dozeAfterMs);
 	try {
@@ -41,7 +44,7 @@ export async function changeSettings(
 			return await queries
 				.updateTable("templates")
 				.set({
-					...defined(rest),
+					...defined({ isolation, ...rest }),
 					retention: JSON.stringify(said({ ...row.retention, ...defined(retention) })),
 					updatedAt: new Date(),
 				})

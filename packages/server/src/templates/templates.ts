@@ -1,4 +1,4 @@
-import { DormiceError } from "@dormice/protocol";
+import { DormiceError, type Isolation } from "@dormice/protocol";
 import { sql } from "kysely";
 import type { Database } from "../database/database.ts";
 import type { Template } from "../database/schema.ts";
@@ -6,10 +6,29 @@ import type { Template } from "../database/schema.ts";
 /** The templates of this platform, in memory: a create asks no database. */
 export class Templates {
 	readonly #byId = new Map<string, Template>();
+	readonly #generations = new Map<string, Map<Isolation, string>>();
 
 	/** Adds a template or replaces what was known of it. */
 	put(template: Template): void {
 		this.#byId.set(template.id, template);
+	}
+
+	/** What new sandboxes of a template start from; undefined while it was not prepared for that isolation. */
+	generation(id: string, isolation: Isolation): string | undefined {
+		return this.#generations.get(id)?.get(isolation);
+	}
+
+	/** The isolations that a template is prepared for. */
+	prepared(id: string): Isolation[] {
+		return [...(this.#generations.get(id)?.keys() ?? [])];
+	}
+
+	/** Says what new sandboxes of a template start from; undefined: with this isolation, none can. */
+	offer(id: string, isolation: Isolation, generationId: string | undefined): void {
+		const ofTemplate = this.#generations.get(id) ?? new Map<Isolation, string>();
+		if (generationId === undefined) ofTemplate.delete(isolation);
+		else ofTemplate.set(isolation, generationId);
+		this.#generations.set(id, ofTemplate);
 	}
 
 	list(): Template[] {

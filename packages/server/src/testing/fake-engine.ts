@@ -3,7 +3,15 @@ import { createServer, type Server } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { DormiceError, type Reason, toConnectError, engine as wire } from "@dormice/protocol";
+import {
+	DormiceError,
+	ISOLATIONS,
+	type Isolation,
+	isIsolation,
+	type Reason,
+	toConnectError,
+	engine as wire,
+} from "@dormice/protocol";
 import { FakeGuest, type GuestMemory } from "./fake-guest.ts";
 
 export const ROOTFS = "base-0123456789abcdef";
@@ -11,6 +19,7 @@ export const ROOTFS = "base-0123456789abcdef";
 interface FakeSandbox {
 	id: string;
 	state: "running" | "frozen" | "paused" | "stopped";
+	isolation: Isolation;
 	guest: FakeGuest | undefined;
 	/** A disk is a number that grows with what is "written". */
 	disk: number;
@@ -19,11 +28,18 @@ interface FakeSandbox {
 interface FakeGeneration {
 	id: string;
 	memory: GuestMemory | undefined;
+	isolation: Isolation;
 	disk: number;
 	reason: string;
 	parentId: string;
 	engineVersion: string;
 	guestId: string;
+}
+
+interface FakeDriver {
+	usable: boolean;
+	/** `kvm` or `emulated`, of a virtual machine. */
+	acceleration?: string;
 }
 
 let nextAddress = 1;
@@ -42,6 +58,8 @@ export class FakeEngine implements AsyncDisposable {
 	openAtCheckpoint = 0;
 	/** The most starts there were at once. */
 	startsAtOnce = 0;
+	/** What it can run; sandboxes that ask for none get the strongest that is usable and not emulated. */
+	readonly drivers = new Map<Isolation, FakeDriver>([["gvisor", { usable: true }]]);
 	engineVersion = "fake-1";
 	guestId = "guest-1";
 	#starting = 0;
@@ -80,7 +98,7 @@ export class FakeEngine implements AsyncDisposable {
 
 	/** A sandbox nobody asked for. */
 	async plant(id: string): Promise<string> {
-		await this.#start(id, { counter: 0, env: {}, token: undefined }, 0);
+		await this.#start(id, "gvisor", { counter: 0, env: {}, token: undefined }, 0);
 		return id;
 	}
 
@@ -99,13 +117,17 @@ export class FakeEngine implements AsyncDisposable {
 		return {
 			probe: () =>
 				this.#verb("probe", async () => ({
-					drivers: [{ isolation: "gvisor", usable: true, version: this.engineVersion }],
-					isolation: "gvisor",
+					drivers: [...this.drivers].map(([isolation, { usable, acceleration = "" }]) => ({
+						...{ isolation, usable, acceleration },
+						version: this.engineVersion,
+						reason: usable ? "" : "the test says so",
+					})),
+					isolation: this.#unasked() ?? "",
 					guestId: this.guestId,
 					poolId: "pool-1",
 				})),
 			listRootfs: () => this.#verb("listRootfs", async () => ({ rootfs: [{ rootfsId: ROOTFS, name: "base" }] })),
-			boot: ({ sandboxId, source }) =>
+			boot: ({ sandboxId, source, isolation: asked }) =>
 				this.#verb("boot", async () => {
 					const memory: GuestMemory = { counter: 0, env: {}, token: undefined };
 					let disk = 0;
@@ -115,13 +137,14 @@ export class FakeEngine implements AsyncDisposable {
 						disk = own.disk;
 						this.sandboxes.delete(sandboxId);
 					} else if (source.case === "generationId") disk = this.#generation(source.value).disk;
-					return { sandbox: await this.#start(sandboxId, memory, disk) };
+					const isolation = isIsolation(asked) ? asked : this.#unasked();
+					return { sandbox: await this.#start(sandboxId, isolation, memory, disk) };
 				}),
 			restore: ({ sandboxId, generationId }) =>
 				this.#verb("restore", async () => {
-					const { memory, disk } = this.#generation(generationId);
+					const { memory, disk, isolation } = this.#generation(generationId);
 					if (memory === undefined) throw new DormiceError("invalid_argument", "no memory in it");
-					return { sandbox: await this.#start(sandboxId, structuredClone(memory), disk) };
+					return { sandbox: await this.#start(sandboxId, isolation, structuredClone(memory), disk) };
 				}),
 			checkpoint: ({ sandboxId, generationId, memory, reason, parentId }) =>
 				this.#verb("checkpoint", async () => {
@@ -134,6 +157,7 @@ export class FakeEngine implements AsyncDisposable {
 					const generation: FakeGeneration = {
 						id: generationId,
 						memory: memory ? structuredClone(sandbox.guest?.memory) : undefined,
+						isolation: sandbox.isolation,
 						disk: sandbox.disk,
 						reason,
 						parentId,
@@ -229,7 +253,22 @@ export class FakeEngine implements AsyncDisposable {
 		}
 	}
 
-	async #start(id: string, memory: GuestMemory, disk: number): Promise<ReturnType<typeof answer>> {
+	#unasked(): Isolation | undefined {
+		return ISOLATIONS.find((isolation) => {
+			const driver = this.drivers.get(isolation);
+			return driver?.usable === true && driver.acceleration !== "emulated";
+		});
+	}
+
+	async #start(
+		id: string,
+		isolation: Isolation | undefined,
+		memory: GuestMemory,
+		disk: number,
+	): Promise<ReturnType<typeof answer>> {
+		if (isolation === undefined || this.drivers.get(isolation)?.usable !== true) {
+			throw new DormiceError("isolation_unavailable", `no ${isolation} here`);
+		}
 		if (this.sandboxes.has(id)) throw new DormiceError("already_exists", `${id} is here`);
 		this.#starting++;
 		this.startsAtOnce = Math.max(this.startsAtOnce, this.#starting);
@@ -237,7 +276,7 @@ export class FakeEngine implements AsyncDisposable {
 			const number = nextAddress++;
 			const address = `127.${100 + (process.pid % 100)}.${number >> 8}.${number & 255}`;
 			const guest = await FakeGuest.start(address, memory);
-			const sandbox: FakeSandbox = { id, state: "running", guest, disk };
+			const sandbox: FakeSandbox = { id, state: "running", isolation, guest, disk };
 			this.sandboxes.set(id, sandbox);
 			return answer(sandbox);
 		} finally {
@@ -264,17 +303,17 @@ export class FakeEngine implements AsyncDisposable {
 	}
 }
 
-function answer({ id, state, guest }: FakeSandbox) {
-	return { sandboxId: id, state, isolation: "gvisor", address: guest?.address ?? "", rootfsId: ROOTFS };
+function answer({ id, state, isolation, guest }: FakeSandbox) {
+	return { sandboxId: id, state, isolation, address: guest?.address ?? "", rootfsId: ROOTFS };
 }
 
-function manifest({ id, memory, reason, parentId, engineVersion, guestId }: FakeGeneration) {
+function manifest({ id, memory, isolation, reason, parentId, engineVersion, guestId }: FakeGeneration) {
 	return {
 		generationId: id,
 		parentId,
 		rootfsId: ROOTFS,
 		memory: memory !== undefined,
-		isolation: "gvisor",
+		isolation,
 		engineVersion,
 		guestId,
 		limits: { diskMib: 10_240 },

@@ -40,7 +40,12 @@ export class TestPlatform implements AsyncDisposable {
 	}
 
 	/** Starts a server on what the last one left. */
-	async start({ untilReady = true, spares = 0, memoryBudgetMib = 1 << 20 } = {}): Promise<void> {
+	async start({
+		untilReady = true,
+		spares = 0,
+		memoryBudgetMib = 1 << 20,
+		allowEmulation = false,
+	} = {}): Promise<void> {
 		const { config, secrets } = readConfig({
 			DORMICE_DATA: this.dataDir,
 			DORMICE_PORT: "0",
@@ -49,6 +54,7 @@ export class TestPlatform implements AsyncDisposable {
 			DORMICE_API_KEY: API_KEY,
 			DORMICE_CONCURRENT_STARTS: "2",
 			DORMICE_SPARES: String(spares),
+			DORMICE_ALLOW_EMULATION: allowEmulation ? "1" : "0",
 			// However little memory the machine has left.
 			DORMICE_MEMORY_BUDGET_MIB: String(memoryBudgetMib),
 		});

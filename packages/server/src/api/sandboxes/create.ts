@@ -1,6 +1,7 @@
 import { DormiceError } from "@dormice/protocol";
 import type { Static } from "typebox";
 import type { Team } from "../../identity/identity.ts";
+import { chooseIsolation, keepIsolation } from "../../isolation/choice.ts";
 import { createSandbox, fromTemplate, type Source } from "../../sandboxes/create.ts";
 import { checkNetwork } from "../../sandboxes/network.ts";
 import type { Rest } from "../../sandboxes/rest.ts";
@@ -29,7 +30,7 @@ export function createRoutes(app: App, platform: Platform): void {
 		app.post(url, { schema: { tags, body: CreateBody } }, async ({ body, team }, reply) => {
 			const secure = body.secure === true || !mayBeOpen;
 			check(body, secure);
-			const { source, envVars } = await resolve(platform, team, body.templateID);
+			const { source, envVars } = await resolve(platform, team, body);
 			const resident = await createSandbox(platform.host, {
 				teamId: team.id,
 				source,
@@ -52,13 +53,21 @@ export function createRoutes(app: App, platform: Platform): void {
 
 /** A template, or else a snapshot, whose variables go on unless the client gives others. */
 async function resolve(
-	{ host, templates }: Platform,
+	{ host, templates, preparation }: Platform,
 	team: Team,
-	reference: string,
+	{ templateID: reference, isolation: asked, metadata = {} }: Static<typeof CreateBody>,
 ): Promise<{ source: Source; envVars: Record<string, string> }> {
+	const { minimumIsolation: minimum } = team;
 	const snapshot = templates.knows(reference) ? undefined : await findSnapshot(host, team, reference);
-	if (snapshot === undefined) return { source: fromTemplate(templates.resolve(reference)), envVars: {} };
-	return { source: await sourceOf(host, templates, snapshot), envVars: snapshot.envVars };
+	if (snapshot !== undefined) {
+		const source = await sourceOf(host, templates, snapshot);
+		keepIsolation(source.isolation, { asked, metadata }, minimum);
+		return { source, envVars: snapshot.envVars };
+	}
+	const template = templates.resolve(reference);
+	const isolation = chooseIsolation(host.isolations, { asked, metadata, template, minimum });
+	const generationId = await preparation.ready(template, isolation);
+	return { source: fromTemplate(template, isolation, generationId), envVars: {} };
 }
 
 function restAsked({ doze, dozeAfterMs, sleepAfterMs }: Static<typeof CreateBody>): Partial<Rest> {

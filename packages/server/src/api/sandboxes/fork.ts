@@ -1,5 +1,6 @@
 import { DormiceError, publicState } from "@dormice/protocol";
 import { Type } from "typebox";
+import { checkMinimum } from "../../isolation/choice.ts";
 import { fork } from "../../sandboxes/fork.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
@@ -27,6 +28,7 @@ export function forkRoutes(app: App, platform: Platform): void {
 		if (count > MAX_COUNT) throw new DormiceError("invalid_argument", `Count cannot be greater than ${MAX_COUNT}`);
 		const timeoutSeconds = checkTimeout(host.config, body.timeout ?? DEFAULT_SECONDS, 1);
 		const resident = host.table.owned(params.sandboxID, team.id);
+		checkMinimum(resident.record.isolation, team.minimumIsolation);
 		const { generationID: generationId } = body;
 		if (generationId === undefined && publicState(resident.record) === "paused") {
 			throw new DormiceError(

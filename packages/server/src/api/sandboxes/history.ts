@@ -74,6 +74,7 @@ function toGeneration(row: GenerationRow, { record }: Resident) {
 		label: row.label,
 		reason: row.reason,
 		createdAt: row.createdAt.toISOString(),
+		isolation: row.isolation,
 		memory: row.memory,
 		memoryBytes: row.memoryBytes,
 		diskBytes: row.diskBytes,

@@ -14,6 +14,7 @@ export function lifecycleRoutes(app: App, { host, idleness }: Platform): void {
 		const { state, since, reads, rest, awake, sleepsAt, timesMs, changes } = lifecycle;
 		return {
 			sandboxID: resident.id,
+			isolation: resident.record.isolation,
 			state,
 			since: since.toISOString(),
 			reads,

@@ -43,6 +43,9 @@ const NetworkBody = Type.Object({
 	httpsPorts: Type.Optional(Type.Array(Type.Integer())),
 });
 
+/** What keeps a sandbox apart; `auto` is the strongest that the host gives unasked. */
+export const IsolationWish = Type.Union([Type.Literal("microvm"), Type.Literal("gvisor"), Type.Literal("auto")]);
+
 export const DozeMode = Type.Union([Type.Literal("idle"), Type.Literal("always")]);
 
 /** How many stored states are kept. */
@@ -66,6 +69,8 @@ export const CreateBody = Type.Object({
 	metadata: Type.Optional(StringMap),
 	envVars: Type.Optional(StringMap),
 	mcp: Type.Optional(Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()])),
+	// Ours, and E2B's clients say it in `metadata` as `dormice.isolation`.
+	isolation: Type.Optional(IsolationWish),
 	// What of its history it keeps; ours, and E2B's clients say it in `metadata` as `dormice.keepLast` and so on.
 	retention: Type.Optional(RetentionBody),
 	// How it rests when nobody needs it; ours, and E2B's clients say it in `metadata` as `dormice.doze` and so on.

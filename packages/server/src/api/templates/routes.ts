@@ -1,5 +1,6 @@
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
+import { prepareRoutes } from "./prepare.ts";
 import { settingsRoutes } from "./settings.ts";
 import { listRoutes } from "./templates.ts";
 
@@ -7,4 +8,5 @@ import { listRoutes } from "./templates.ts";
 export function templateRoutes(app: App, platform: Platform): void {
 	listRoutes(app, platform);
 	settingsRoutes(app, platform);
+	prepareRoutes(app, platform);
 }

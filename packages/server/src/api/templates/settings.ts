@@ -3,7 +3,7 @@ import type { Template } from "../../database/schema.ts";
 import { changeSettings, settingsOf } from "../../templates/settings.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
-import { DozeMode, Kept, Milliseconds } from "../sandboxes/schemas.ts";
+import { DozeMode, IsolationWish, Kept, Milliseconds } from "../sandboxes/schemas.ts";
 import { TemplateParams, tags } from "./schemas.ts";
 
 /** What null takes back. */
@@ -11,6 +11,7 @@ const orNull = <T extends TSchema>(type: T) => Type.Optional(Type.Union([type, T
 
 const Change = Type.Object(
 	{
+		isolation: orNull(IsolationWish),
 		doze: orNull(DozeMode),
 		dozeAfterMs: orNull(Milliseconds),
 		sleepAfterMs: orNull(Milliseconds),
@@ -32,19 +33,24 @@ export function settingsRoutes(app: App, { host, templates }: Platform): void {
 	);
 
 	app.patch(url, { schema: { tags, params: TemplateParams, body: Change } }, async ({ params, body }) => {
-		const { doze, dozeAfterMs, sleepAfterMs, retention = {} } = body;
-		const change = { rest: { doze, dozeAfterMs, sleepAfterMs }, retention };
+		const { isolation, doze, dozeAfterMs, sleepAfterMs, retention = {} } = body;
+		const change = { isolation, rest: { doze, dozeAfterMs, sleepAfterMs }, retention };
 		return toSettings(await changeSettings(host, templates, templates.resolve(params.templateID), change));
 	});
 
 	/** What it says itself, and what its sandboxes get. */
 	function toSettings(template: Template) {
-		const { rest, retention } = settingsOf(template);
+		const { isolation, rest, retention } = settingsOf(template);
 		return {
 			templateID: template.id,
 			alias: template.alias,
-			settings: { ...rest, retention },
-			effective: { ...host.config.rest, ...rest, retention: { ...host.config.retention, ...retention } },
+			settings: { ...(isolation === undefined ? {} : { isolation }), ...rest, retention },
+			effective: {
+				isolation: isolation ?? "auto",
+				...host.config.rest,
+				...rest,
+				retention: { ...host.config.retention, ...retention },
+			},
 		};
 	}
 }

@@ -1,13 +1,14 @@
 import { DormiceError, GUEST } from "@dormice/protocol";
 import { Type } from "typebox";
 import type { Template } from "../../database/schema.ts";
+import type { Prepared } from "../../templates/preparation.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { tags } from "./schemas.ts";
 
 /** The templates there are; making them comes later. */
-export function listRoutes(app: App, { templates }: Platform): void {
-	const list = async () => templates.list().map(toTemplate);
+export function listRoutes(app: App, { templates, preparation }: Platform): void {
+	const list = async () => templates.list().map((template) => toTemplate(template, preparation.states(template)));
 	app.get("/templates", { schema: { tags } }, list);
 	app.get("/v2/templates", { schema: { tags } }, list);
 	const params = Type.Object({ alias: Type.String() });
@@ -20,7 +21,7 @@ export function listRoutes(app: App, { templates }: Platform): void {
 	});
 }
 
-function toTemplate(template: Template) {
+function toTemplate(template: Template, states: Prepared[]) {
 	return {
 		templateID: template.id,
 		buildID: buildId(template),
@@ -37,7 +38,9 @@ function toTemplate(template: Template) {
 		spawnCount: template.spawnCount,
 		buildCount: 1,
 		envdVersion: GUEST.envdVersion,
-		buildStatus: template.generationId === null ? "building" : "ready",
+		buildStatus: states.some(({ state }) => state === "ready") ? "ready" : "building",
+		// Ours: what it is prepared for, or being prepared for at the moment.
+		isolations: states.map(({ since, ...rest }) => ({ ...rest, ...(since ? { since: since.toISOString() } : {}) })),
 	};
 }
 
