@@ -17,6 +17,7 @@ const GROUPS: Record<string, Record<string, () => Promise<Builder>>> = {
 		status: async () => (await import("./commands/status.ts")).statusCommand,
 		env: async () => (await import("./commands/env.ts")).envCommand,
 		template: async () => (await import("./commands/template.ts")).templateCommand,
+		team: async () => (await import("./commands/team.ts")).teamCommand,
 		du: async () => (await import("./commands/du.ts")).duCommand,
 		gc: async () => (await import("./commands/gc.ts")).gcCommand,
 		setup: async () => (await import("./commands/setup.ts")).setupCommand,

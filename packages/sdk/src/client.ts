@@ -1,6 +1,7 @@
 import type { ClientOptions, Endpoint } from "./endpoint.ts";
 import { Sandboxes } from "./sandboxes.ts";
 import { Storage } from "./storage.ts";
+import { Teams } from "./teams.ts";
 import { Templates } from "./templates.ts";
 
 /**
@@ -17,6 +18,7 @@ export class Dormice {
 	readonly sandboxes: Sandboxes;
 	readonly storage: Storage;
 	readonly templates: Templates;
+	readonly teams: Teams;
 
 	constructor(options: ClientOptions) {
 		const endpoint: Endpoint = {
@@ -28,5 +30,6 @@ export class Dormice {
 		this.sandboxes = new Sandboxes(endpoint);
 		this.storage = new Storage(endpoint);
 		this.templates = new Templates(endpoint);
+		this.teams = new Teams(endpoint);
 	}
 }

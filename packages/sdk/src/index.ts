@@ -22,4 +22,12 @@ export type {
 	Signal,
 } from "./sandboxes.ts";
 export type { Share, Storage, StorageUsage, Superfluous } from "./storage.ts";
-export type { RetentionOptions, TemplateChange, TemplateInfo, TemplateSettings, Templates } from "./templates.ts";
+export type { Team, Teams } from "./teams.ts";
+export type {
+	PrepareOptions,
+	RetentionOptions,
+	TemplateChange,
+	TemplateInfo,
+	TemplateSettings,
+	Templates,
+} from "./templates.ts";

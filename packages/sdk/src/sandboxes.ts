@@ -1,4 +1,4 @@
-import { DormiceError, type Reason } from "@dormice/protocol";
+import { DormiceError, type Isolation, type Reason } from "@dormice/protocol";
 import { call, type Endpoint } from "./endpoint.ts";
 import { Sandbox } from "./sandbox.ts";
 
@@ -11,6 +11,8 @@ export interface SandboxInfo {
 	state?: "running" | "paused";
 	/** Where it is on the ladder, whatever it reads as: `running`, `dozing`, `asleep`. */
 	rung?: string;
+	/** What keeps it apart from its host and the others. */
+	isolation?: Isolation;
 	/** RFC 3339. */
 	startedAt?: string;
 	/** RFC 3339. */
@@ -47,6 +49,7 @@ export interface Signal {
 /** Where a sandbox is on the ladder, why, and how it came there. */
 export interface Lifecycle {
 	sandboxID: string;
+	isolation: Isolation;
 	/** `running`, `dozing`, `asleep` and those between. */
 	state: string;
 	/** RFC 3339. */
@@ -70,6 +73,8 @@ export interface CreateOptions {
 	timeoutS?: number;
 	env?: Record<string, string>;
 	metadata?: Record<string, string>;
+	/** What keeps it apart; `auto`: the strongest that the platform gives unasked. Else its template says it. */
+	isolation?: Isolation | "auto";
 	/** How it rests when nobody needs it. */
 	rest?: RestOptions;
 	/** At the timeout: pause instead of kill. */
@@ -113,6 +118,8 @@ export interface Generation {
 	reason: string;
 	/** RFC 3339. */
 	createdAt: string;
+	/** What it was stored by: what is made from it goes on with that. */
+	isolation: Isolation;
 	/** Whether memory and processes are in it, and not the disk alone. */
 	memory: boolean;
 	memoryBytes: number;
@@ -174,6 +181,7 @@ export class Sandboxes {
 				envVars: options.env,
 				metadata: options.metadata,
 				autoPause: options.autoPause,
+				isolation: options.isolation,
 				...options.rest,
 				autoResume: options.autoResume === undefined ? undefined : { enabled: options.autoResume },
 			},

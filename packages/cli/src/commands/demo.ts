@@ -1,9 +1,10 @@
 import { mkdtempSync } from "node:fs";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { bestEffort } from "../best-effort.ts";
 import { run } from "../command.ts";
-import type { Config } from "../config.ts";
+import { type Config, passingOn } from "../config.ts";
 import { Timeline } from "../demo/timeline.ts";
+import { ISOLATION_WISHES, type IsolationWish } from "../isolation.ts";
 import { printJson, printLine } from "../output.ts";
 import { platformPaths } from "../platform/paths.ts";
 import { withPlatform } from "../platform/with-platform.ts";
@@ -12,6 +13,11 @@ import { showProgress } from "../progress.ts";
 import { requireRoot } from "../setup/root.ts";
 import { findTarget } from "../target.ts";
 
+interface DemoOptions extends CommonOptions {
+	isolation?: IsolationWish;
+	allowEmulation?: boolean;
+}
+
 export function demoCommand(config: Config): Command {
 	return new Command("demo")
 		.summary("see a sandbox work, sleep and wake")
@@ -19,6 +25,8 @@ export function demoCommand(config: Config): Command {
 			"Sets everything up from nothing, starts a platform on a free port, and tells the life of a sandbox with the\n" +
 				"unmodified `e2b` client: each line says what was checked and how long it took. Then takes it all down again.",
 		)
+		.addOption(new Option("--isolation <what>", "what keeps the sandbox apart").choices(ISOLATION_WISHES))
+		.option("--allow-emulation", "let it run in a microVM in software: slow")
 		.addHelpText(
 			"after",
 			`
@@ -27,17 +35,19 @@ and the next demo starts in seconds. Exits with 0 only if every step was verifie
 
 Examples:
   sudo dormice demo
-  sudo dormice demo --data /var/lib/dormice-demo`,
+  sudo dormice demo --data /var/lib/dormice-demo
+  sudo dormice demo --isolation microvm --allow-emulation`,
 		)
-		.action(async (options: CommonOptions) => {
+		.action(async (options: DemoOptions) => {
 			requireRoot("`dormice demo`", "it starts a platform");
 			const data = options.data ?? mkdtempSync("/var/tmp/dormice-demo-");
 			const timeline = new Timeline(options.json ? () => undefined : printLine);
 			const paths = platformPaths(data);
 			try {
-				await withPlatform(paths, config, showProgress(), async () => {
+				const allowed = options.allowEmulation ? passingOn(config, { DORMICE_ALLOW_EMULATION: "1" }) : config;
+				await withPlatform(paths, allowed, showProgress(), async () => {
 					const { tellStory } = await import("../demo/story.ts");
-					await tellStory(timeline, findTarget(config, data), data);
+					await tellStory(timeline, findTarget(config, data), { dataDir: data, isolation: options.isolation });
 				});
 			} finally {
 				if (options.json) printJson({ steps: timeline.moments });

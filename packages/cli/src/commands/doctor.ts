@@ -12,7 +12,7 @@ export function doctorCommand(config: Config): Command {
 		.summary("what this machine can run, and why not")
 		.description(
 			"Looks at everything the platform and its engines need, runs a real throw-away sandbox with each engine that\n" +
-				"looks usable, and says which isolation sandboxes get. Exits with 0 when sandboxes can run.",
+				"looks usable, and says which isolation `auto` gives and why. Exits with 0 when sandboxes can run.",
 		)
 		.addHelpText("after", "\nExample:\n  sudo dormice doctor --json")
 		.action(async (options: CommonOptions) => {
@@ -27,13 +27,16 @@ function print({ checks, drivers, isolation, why }: Diagnosis): void {
 	for (const check of checks) printCheck(check);
 	for (const driver of drivers) {
 		printLine("");
-		printLine(`${driver.isolation} ${driver.version}: ${driver.usable ? pc.green("usable") : pc.yellow("not usable")}`);
+		const name = [driver.isolation, driver.version, driver.acceleration].filter(Boolean).join(" ");
+		printLine(`${name}: ${driver.usable ? pc.green("usable") : pc.yellow("not usable")}`);
 		if (driver.reason) printLine(`  ${driver.reason}`);
 		for (const need of driver.needs) printCheck(need);
 	}
 	printLine("");
 	printLine(
-		isolation ? `Sandboxes run with ${pc.bold(isolation)}: ${why}` : `${pc.red("Sandboxes cannot run")}: ${why}`,
+		isolation
+			? `Sandboxes get ${pc.bold(isolation)} unasked (auto): ${why}`
+			: `${pc.red("Sandboxes get nothing unasked")}: ${why}`,
 	);
 }
 

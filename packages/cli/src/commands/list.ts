@@ -16,10 +16,11 @@ export function listCommand(config: Config): Command {
 			const found = await Array.fromAsync(sandboxes.list(options.state ? { state: [options.state] } : {}));
 			if (options.json) return printJson(found);
 			printTable(
-				["SANDBOX", "STATE", "TEMPLATE", "STARTED", "ENDS", "METADATA"],
+				["SANDBOX", "STATE", "ISOLATION", "TEMPLATE", "STARTED", "ENDS", "METADATA"],
 				found.map((sandbox) => [
 					sandbox.sandboxID,
 					stateOf(sandbox),
+					sandbox.isolation ?? "",
 					sandbox.alias ?? sandbox.templateID,
 					shortTime(sandbox.startedAt),
 					sandbox.state === "paused" ? "-" : shortTime(sandbox.endAt),

@@ -32,15 +32,19 @@ Example:
 			if (sandboxes) {
 				const { running, dozing, asleep, paused } = sandboxes;
 				printLine(`  sandboxes  ${running} running (${dozing} of them dozing, ${asleep} asleep), ${paused} paused`);
+				const kinds = Object.entries(sandboxes.isolations).map(([isolation, count]) => `${count} ${isolation}`);
+				if (kinds.length > 0) printLine(`  isolation  ${kinds.join(", ")}`);
 			}
 		});
 }
 
 /** How many there are. Those that doze or that were put to sleep unasked are among the running. */
 async function countSandboxes(config: Config, data: string | undefined) {
-	const counts = { running: 0, dozing: 0, asleep: 0, paused: 0 };
-	for await (const { state, rung } of connectTo(findTarget(config, data)).sandboxes.list()) {
+	const isolations: Record<string, number> = {};
+	const counts = { running: 0, dozing: 0, asleep: 0, paused: 0, isolations };
+	for await (const { state, rung, isolation } of connectTo(findTarget(config, data)).sandboxes.list()) {
 		if (state) counts[state]++;
+		if (isolation) isolations[isolation] = (isolations[isolation] ?? 0) + 1;
 		if (state === "running" && (rung === "dozing" || rung === "asleep")) counts[rung]++;
 	}
 	return counts;

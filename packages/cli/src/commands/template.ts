@@ -1,8 +1,10 @@
 import type { TemplateChange, TemplateSettings } from "@dormice/sdk";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import type { Config } from "../config.ts";
+import { ISOLATION_WISHES, type IsolationWish, prepareFor } from "../isolation.ts";
 import { duration, printJson, printLine, printTable } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
+import { showProgress } from "../progress.ts";
 import { connectTo, findTarget } from "../target.ts";
 import { orDefault, parseDelay, parseNumber, parseWord } from "../values.ts";
 
@@ -18,7 +20,8 @@ export function templateCommand(config: Config): Command {
 		)
 		.addCommand(listCommand(config))
 		.addCommand(showCommand(config))
-		.addCommand(setCommand(config));
+		.addCommand(setCommand(config))
+		.addCommand(prepareCommand(config));
 }
 
 function listCommand(config: Config): Command {
@@ -30,11 +33,12 @@ function listCommand(config: Config): Command {
 			const found = await connectTo(findTarget(config, options.data)).templates.list();
 			if (options.json) return printJson(found);
 			printTable(
-				["TEMPLATE", "ID", "STATE", "CPUS", "MEMORY", "DISK", "MADE"],
+				["TEMPLATE", "ID", "STATE", "PREPARED FOR", "CPUS", "MEMORY", "DISK", "MADE"],
 				found.map((one) => [
 					one.aliases[0] ?? "-",
 					one.templateID,
 					one.buildStatus,
+					one.isolations.map(({ isolation, step }) => (step ? `${isolation} (${step})` : isolation)).join(", "),
 					String(one.cpuCount),
 					`${one.memoryMB} MiB`,
 					`${one.diskSizeMB} MiB`,
@@ -58,6 +62,7 @@ function showCommand(config: Config): Command {
 }
 
 interface SetOptions extends CommonOptions {
+	isolation?: IsolationWish | null;
 	doze?: "idle" | "always" | null;
 	dozeAfter?: number | null;
 	sleepAfter?: number | null;
@@ -75,6 +80,11 @@ function setCommand(config: Config): Command {
 		)
 		.argument("<template>", "alias or id")
 		.option(
+			"--isolation <what>",
+			"what keeps them apart: microvm, gvisor, or `auto`, the strongest to be had unasked",
+			orDefault(parseWord(ISOLATION_WISHES)),
+		)
+		.option(
 			"--doze <when>",
 			"`always`: freeze them also while their processes wait; `idle`: not then",
 			orDefault(parseWord(["idle", "always"])),
@@ -89,19 +99,44 @@ function setCommand(config: Config): Command {
 			`
 Examples:
   dormice template set base --doze-after 5 --sleep-after 60
-  dormice template set base --keep-daily 7 --keep-last default`,
+  dormice template set base --keep-daily 7 --keep-last default
+  dormice template set base --isolation microvm`,
 		)
 		.action(async (name: string, options: SetOptions) => {
 			print(await connectTo(findTarget(config, options.data)).templates.set(name, changeOf(options)), options);
 		});
 }
 
+function prepareCommand(config: Config): Command {
+	return new Command("prepare")
+		.summary("make ready what sandboxes of an isolation start from")
+		.description(
+			"Boots and stores a template once for an isolation, which takes a while and is kept. The first sandbox of that\n" +
+				"isolation would have it done, and wait.",
+		)
+		.argument("<template>", "alias or id")
+		.addOption(
+			new Option("--isolation <what>", "what sandboxes are to be kept apart by")
+				.choices(ISOLATION_WISHES)
+				.makeOptionMandatory(),
+		)
+		.addHelpText("after", "\nExample:\n  dormice template prepare base --isolation microvm")
+		.action(async (name: string, options: CommonOptions & { isolation: IsolationWish }) => {
+			const { templates } = connectTo(findTarget(config, options.data));
+			await prepareFor(templates, name, options.isolation, showProgress());
+			const isolation = await templates.prepare(name, { isolation: options.isolation });
+			if (options.json) printJson({ template: name, isolation });
+			else printLine(`${name} is ready for ${isolation}`);
+		});
+}
+
 function changeOf(options: SetOptions): TemplateChange {
-	const { doze, keepLast: last, keepCheckpoints: checkpoints, keepDaily: daily } = options;
+	const { isolation, doze, keepLast: last, keepCheckpoints: checkpoints, keepDaily: daily } = options;
 	const given = <Name extends string, T>(name: Name, value: T | undefined) =>
 		(value === undefined ? {} : { [name]: value }) as { [name in Name]?: T };
 	const milliseconds = (seconds: number | null | undefined) => (seconds ? seconds * 1000 : seconds);
 	return {
+		...given("isolation", isolation),
 		...given("doze", doze),
 		...given("dozeAfterMs", milliseconds(options.dozeAfter)),
 		...given("sleepAfterMs", milliseconds(options.sleepAfter)),
@@ -125,6 +160,7 @@ function print(template: TemplateSettings, { json }: CommonOptions): void {
 	printTable(
 		["SETTING", "VALUE", "SAID BY THE"],
 		[
+			row("isolation", settings.isolation, effective.isolation),
 			row("doze", settings.doze, effective.doze),
 			row("doze-after", settings.dozeAfterMs, effective.dozeAfterMs, delay),
 			row("sleep-after", settings.sleepAfterMs, effective.sleepAfterMs, delay),

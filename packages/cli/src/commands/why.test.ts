@@ -7,6 +7,7 @@ test("why says in sentences what is so", () => {
 	const now = Date.parse("2026-01-31T12:00:00Z");
 	const lines = describe(
 		{
+			isolation: "gvisor",
 			sandboxID: "i1",
 			state: "dozing",
 			since: "2026-01-31T11:58:00Z",

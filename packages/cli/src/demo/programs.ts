@@ -24,3 +24,10 @@ while True:
 
 /** Where the project's server listens. */
 export const PORT = 3000;
+
+/** A command that ends well once the server listens and the ticker has ticked, without being counted as a request. */
+export const UNTIL_THEY_RUN = `for i in $(seq 300); do
+	[ -s /tmp/ticks ] && (exec 3<>/dev/tcp/127.0.0.1/${PORT}) 2>/dev/null && exit 0
+	sleep 0.1
+done
+exit 1`;

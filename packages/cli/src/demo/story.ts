@@ -1,14 +1,21 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Sandbox } from "e2b";
+import type { IsolationWish } from "../isolation.ts";
 import { type PlatformPaths, platformPaths } from "../platform/paths.ts";
 import { platformStatus } from "../platform/status.ts";
-import type { Target } from "../target.ts";
+import { connectTo, type Target } from "../target.ts";
 import { processesOf } from "./host.ts";
-import { PORT, PROJECT } from "./programs.ts";
+import { PORT, PROJECT, UNTIL_THEY_RUN } from "./programs.ts";
 import { type Timeline, verify } from "./timeline.ts";
 
+interface Setting {
+	dataDir: string;
+	/** What keeps the sandbox apart; undefined: what the platform gives unasked. */
+	isolation?: IsolationWish | undefined;
+}
+
 /** The life of one sandbox, told by the unmodified `e2b` client: work, sleep, wake, and a server that dies meanwhile. */
-export async function tellStory(timeline: Timeline, target: Target, dataDir: string): Promise<void> {
+export async function tellStory(timeline: Timeline, target: Target, { dataDir, isolation }: Setting): Promise<void> {
 	const paths = platformPaths(dataDir);
 	const options = { apiKey: target.apiKey, apiUrl: target.apiUrl, sandboxUrl: target.sandboxUrl };
 	const lifecycle = { onTimeout: "pause", autoResume: true } as const;
@@ -20,9 +27,19 @@ export async function tellStory(timeline: Timeline, target: Target, dataDir: str
 		return Number(await response.text());
 	};
 
+	if (isolation !== undefined && isolation !== "auto") {
+		await timeline.step(`prepare \`base\` for ${isolation}`, async () => {
+			await connectTo(target).templates.prepare("base", { isolation });
+			return "booted and stored once; kept for the next";
+		});
+	}
 	await timeline.step("create a sandbox from `base`", async () => {
-		sandbox = await Sandbox.create("base", { ...options, lifecycle });
-		return sandbox.sandboxId;
+		const metadata: Record<string, string> = isolation === undefined ? {} : { "dormice.isolation": isolation };
+		sandbox = await Sandbox.create("base", { ...options, lifecycle, metadata });
+		const { info } = await connectTo(target).sandboxes.get(sandbox.sandboxId);
+		const isAsAsked = isolation === undefined || isolation === "auto" || info.isolation === isolation;
+		verify(isAsAsked, `it is kept apart by ${info.isolation}`);
+		return `${sandbox.sandboxId}, kept apart by ${info.isolation}`;
 	});
 	verify(sandbox !== undefined, "no sandbox");
 	const { commands, files, sandboxId } = sandbox;
@@ -42,7 +59,7 @@ export async function tellStory(timeline: Timeline, target: Target, dataDir: str
 	await timeline.step("start its server and its ticker", async () => {
 		const server = await commands.run("node /home/user/project/server.mjs", { background: true, timeoutMs: 0 });
 		const ticker = await commands.run("python3 /home/user/project/ticker.py", { background: true, timeoutMs: 0 });
-		await sleep(1_000);
+		await commands.run(UNTIL_THEY_RUN);
 		pids = [server.pid, ticker.pid];
 		return `processes ${pids.join(" and ")}`;
 	});

@@ -15,13 +15,15 @@ export interface Driver {
 	usable: boolean;
 	reason: string;
 	version: string;
+	/** Of a virtual machine: `kvm`, or `emulated` in software. */
+	acceleration?: string;
 	needs: Check[];
 }
 
 export interface Diagnosis {
 	/** Whether sandboxes can run. */
 	ok: boolean;
-	/** The isolation they get; absent when they cannot run. */
+	/** What they get unasked; absent when there is nothing to get unasked. */
 	isolation?: string;
 	why: string;
 	checks: Check[];

@@ -8,6 +8,7 @@ import { readRecord } from "../platform/record.ts";
 import { recordPath } from "../platform/service.ts";
 import { readVariables, type Variables } from "../platform/settings.ts";
 import { requireUser } from "../platform/user.ts";
+import { whyAutomatic } from "./automatic.ts";
 import type { Check, Diagnosis, Driver } from "./check.ts";
 import { hostChecks } from "./host.ts";
 
@@ -26,11 +27,10 @@ export async function examine(paths: PlatformPaths, config: Config): Promise<Dia
 	try {
 		const report = await probe(paths, config, variables);
 		const drivers = report.drivers.map(toDriver);
-		const chosen = drivers.find(({ isolation }) => isolation === report.isolation);
 		return {
 			ok: report.isolation !== "",
 			...(report.isolation === "" ? {} : { isolation: report.isolation }),
-			why: chosen?.reason || (chosen ? "a real sandbox ran with it" : "no driver is usable"),
+			why: whyAutomatic(drivers, report.isolation),
 			checks,
 			drivers,
 		};
@@ -63,7 +63,7 @@ async function ask(paths: PlatformPaths): Promise<engine.ProbeResponse> {
 }
 
 function toDriver(report: engine.DriverReport): Driver {
-	const { isolation, usable, reason, version } = report;
+	const { isolation, usable, reason, version, acceleration } = report;
 	const needs = report.needs.map(
 		({ name, found, detail, remedy }): Check => ({
 			name,
@@ -73,5 +73,5 @@ function toDriver(report: engine.DriverReport): Driver {
 			required: true,
 		}),
 	);
-	return { isolation, usable, reason, version, needs };
+	return { isolation, usable, reason, version, ...(acceleration === "" ? {} : { acceleration }), needs };
 }

@@ -74,11 +74,12 @@ export class Preparation {
 	async ready(template: Template, isolation: Isolation): Promise<string> {
 		const known = this.#templates.generation(template.id, isolation);
 		if (known !== undefined) return known;
-		const { result, since } = this.#prepare(template, isolation);
-		return await withinWait(result, () => {
+		const underway = this.#prepare(template, isolation);
+		return await withinWait(underway.result, () => {
+			const { since, step } = underway;
 			const seconds = Math.round((Date.now() - since.getTime()) / 1000);
 			const what = `Template '${template.alias}' is being prepared for its first ${isolation} sandbox`;
-			return new DormiceError("not_set_up", `${what} (for ${seconds} s now): try again, it goes on meanwhile.`);
+			return new DormiceError("not_set_up", `${what} (${step}; ${seconds} s so far): try again, it goes on meanwhile.`);
 		});
 	}
 

@@ -1,0 +1,35 @@
+import type { Isolation } from "@dormice/protocol";
+import { call, type Endpoint } from "./endpoint.ts";
+
+/** Whose sandboxes a key makes. */
+export interface Team {
+	teamID: string;
+	name: string;
+	/** The least that keeps its new sandboxes apart; null: anything. */
+	minimumIsolation: Isolation | null;
+}
+
+/** The team of the key that asks. */
+export class Teams {
+	readonly #endpoint: Endpoint;
+
+	constructor(endpoint: Endpoint) {
+		this.#endpoint = endpoint;
+	}
+
+	async mine(options: { signal?: AbortSignal } = {}): Promise<Team> {
+		const { body } = await call(this.#endpoint, "GET", "/teams", options);
+		const [{ teamID, name, minimumIsolation }] = body as [Team];
+		return { teamID, name, minimumIsolation };
+	}
+
+	/** Counts for sandboxes made from now on, of templates, snapshots and forks. */
+	async setMinimumIsolation(minimum: Isolation | null, options: { signal?: AbortSignal } = {}): Promise<Team> {
+		const { teamID } = await this.mine(options);
+		const { body } = await call(this.#endpoint, "PATCH", `/teams/${encodeURIComponent(teamID)}`, {
+			body: { minimumIsolation: minimum },
+			...options,
+		});
+		return body as Team;
+	}
+}
