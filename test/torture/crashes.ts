@@ -12,6 +12,7 @@ const FAULT_POINTS = [
 	"checkpoint.begin",
 	"checkpoint.memory",
 	"checkpoint.disk",
+	"checkpoint.went_on",
 	"generation.manifest",
 	"generation.name",
 	"generation.flush",
@@ -54,7 +55,8 @@ export const CRASHES: readonly Operation[] = [
 			const way = random.pick(["fail", "kill"]);
 			say(`    ${point} ${way}`);
 			writeFileSync(faults, `${point} ${way}\n`);
-			await subject.pause().catch(() => undefined);
+			const isLive = random.next() < 0.4;
+			await (isLive ? subject.api("POST", "/checkpoints", {}) : subject.pause()).catch(() => undefined);
 			await subject.add();
 			writeFileSync(faults, "");
 			await platform.healthy(60_000);

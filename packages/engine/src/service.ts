@@ -63,15 +63,26 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 
 		checkpoint: (request) =>
 			onLiving(request.sandboxId, async (record) => {
-				const manifest = await checkpoint(host, record, {
-					generationId: checkId("generation", request.generationId),
-					memory: request.memory,
-					parentId: request.parentId === "" ? "" : checkId("generation", request.parentId),
-					reason: checkText("reason", request.reason),
-					processes: request.memory ? await processesOf(host, record) : [],
-				});
+				const manifest = await checkpoint(host, record, await checkpointOptions(record, request));
 				return { generation: generationMessage(manifest) };
 			}),
+
+		async *capture(request) {
+			const wentOn = Promise.withResolvers<void>();
+			// The sandbox is free for other verbs once it goes on; the generation is in work until it is stored.
+			const { stored } = await onLiving(request.sandboxId, async (record) => {
+				const options = await checkpointOptions(record, request);
+				const stored = queue.run(options.generationId, () =>
+					checkpoint(host, record, options, { wentOn: wentOn.resolve }),
+				);
+				await Promise.race([wentOn.promise, stored]);
+				return { stored };
+			});
+			// That it fails is said below, or to nobody when who asked is gone.
+			stored.catch(() => undefined);
+			yield {};
+			yield { generation: generationMessage(await stored) };
+		},
 
 		resume: ({ sandboxId }) => onLiving(sandboxId, async (record) => resume(host, record).then(() => ({}))),
 
@@ -123,6 +134,16 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 		return exclusive(id, async () => work(await living(id)));
 	}
 
+	async function checkpointOptions(record: SandboxRecord, request: engine.CheckpointRequest) {
+		return {
+			generationId: checkId("generation", request.generationId),
+			memory: request.memory,
+			parentId: request.parentId === "" ? "" : checkId("generation", request.parentId),
+			reason: checkText("reason", request.reason),
+			processes: request.memory ? await processesOf(host, record) : [],
+		};
+	}
+
 	async function living(id: string): Promise<SandboxRecord> {
 		const { record, state } = await view(host, id);
 		if (!record || state === "stopped") throw notHere(id);
@@ -135,13 +156,27 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 /** Errors leave as typed ones, and those that are nobody's mistake are logged, once, here. */
 const reportErrors: Interceptor = (next) => async (request) => {
 	try {
-		return await next(request);
+		const answer = await next(request);
+		if (answer.stream) return { ...answer, message: reportingErrors(request.method.name, answer.message) };
+		return answer;
 	} catch (error) {
-		const mine = error instanceof DormiceError && error.status < 500;
-		log[mine ? "info" : "error"]({ err: error, verb: request.method.name }, "a verb failed");
-		throw toConnectError(fromErrno(error));
+		throw report(request.method.name, error);
 	}
 };
+
+async function* reportingErrors<T>(verb: string, messages: AsyncIterable<T>): AsyncGenerator<T> {
+	try {
+		yield* messages;
+	} catch (error) {
+		throw report(verb, error);
+	}
+}
+
+function report(verb: string, error: unknown): Error {
+	const mine = error instanceof DormiceError && error.status < 500;
+	log[mine ? "info" : "error"]({ err: error, verb }, "a verb failed");
+	return toConnectError(fromErrno(error));
+}
 
 /** Turns work that reports lines into a stream of them; the last message carries the result. */
 async function* progressOf(work: (progress: (line: string) => void) => Promise<string>) {

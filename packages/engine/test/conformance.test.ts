@@ -98,6 +98,50 @@ describe("a sandbox on this host", () => {
 		await destroyed(id);
 	});
 
+	test("is taken as it goes on: it runs before what was taken is durable, and whatever fails then leaves it running", async () => {
+		const before = await generations();
+		const { id, address } = await boot();
+		await (await inside(address)).run("echo memory > /tmp/memory; echo disk > /root/disk");
+		const capture = async () => {
+			const states: (string | undefined)[] = [];
+			let stored = "";
+			const generationId = newId("generation");
+			for await (const { generation } of engine.client.capture({
+				sandboxId: id,
+				generationId,
+				memory: true,
+				reason: "test",
+			})) {
+				states.push(await stateOf(id));
+				stored = generation?.generationId ?? "";
+			}
+			assert.deepEqual(states, ["running", "running"]);
+			return stored;
+		};
+		const generationId = await capture();
+		const guest = await inside(address);
+		await guest.run("echo later > /tmp/memory; echo later > /root/disk; sync");
+		for (const point of ["checkpoint.memory", "checkpoint.disk", "checkpoint.went_on", "generation.flush"]) {
+			await engine.failAt(point);
+			await refusedAs("command_failed", capture());
+			assert.equal(await stateOf(id), "running", point);
+		}
+		// Where it cannot even be told to go on, it stands, and whoever asked is told.
+		await engine.failAt("resume.begin");
+		await refusedAs("command_failed", capture());
+		await engine.failAt("");
+		assert.equal(await stateOf(id), "paused");
+		await engine.client.resume({ sandboxId: id });
+		assert.equal(await (await inside(address)).run("cat /tmp/memory /root/disk"), "later\nlater");
+
+		const woken = newId("sandbox");
+		const { sandbox } = await engine.client.restore({ sandboxId: woken, generationId, limits: LIMITS });
+		assert.equal(await (await inside(sandbox?.address ?? "")).run("cat /tmp/memory /root/disk"), "memory\ndisk");
+		await Promise.all([destroyed(id), destroyed(woken)]);
+		await engine.client.deleteGeneration({ generationId });
+		assert.deepEqual(await generations(), before);
+	});
+
 	test("wakes with memory and disk as stored; boots cold from the same generation with its disk alone", async () => {
 		const { id, address } = await boot();
 		const guest = await inside(address);

@@ -17,11 +17,22 @@ export type CheckpointOptions = {
 	processes: Process[];
 };
 
+type Settings = {
+	/** Has the sandbox go on as soon as its memory and disk are taken, and is told then. */
+	wentOn?: () => void;
+};
+
 /**
- * Stores the sandbox as a generation, durable when this resolves. The sandbox stands still from then on; when it fails,
- * the sandbox goes on and nothing of the generation is left.
+ * Stores the sandbox as a generation, durable when this resolves. The sandbox stands still from then on, unless it was to
+ * go on: then it is nobody's business here any more once it does. When this fails, the sandbox goes on and nothing of the
+ * generation is left.
  */
-export async function checkpoint(host: Host, record: SandboxRecord, options: CheckpointOptions): Promise<Manifest> {
+export async function checkpoint(
+	host: Host,
+	record: SandboxRecord,
+	options: CheckpointOptions,
+	{ wentOn }: Settings = {},
+): Promise<Manifest> {
 	if (record.phase !== "running") {
 		throw new DormiceError(
 			"state_conflict",
@@ -33,14 +44,16 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 	if (options.memory) await host.pool.requireRoom((await host.cgroups.usage(record.machineId)).memoryBytes);
 	const steps = new Steps({ verb: "checkpoint", sandbox: record.id });
 	const pausing: SandboxRecord = { ...record, phase: "pausing" };
-	let paused: SandboxRecord | undefined;
+	const paused: SandboxRecord = { ...record, phase: "paused" };
+	/** What is to be undone; undefined once it goes on. */
+	let standing: SandboxRecord | undefined = pausing;
 	await host.records.write(pausing);
 	try {
 		host.faults.at("checkpoint.begin");
 		await steps.time("cut", host.slots.cut(record.slot));
 		await steps.time("pause", driver.pause(machine));
 		host.faults.at("checkpoint.paused");
-		paused = { ...record, phase: "paused" };
+		standing = paused;
 		await host.records.write(paused);
 		const written = host.generations.write(options.generationId, async (dir, memoryWritten) => {
 			if (options.memory) await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
@@ -49,6 +62,14 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 			const { disk } = mountsOf(host, record.machineId);
 			await steps.time("disk", host.disks.store(record.id, disk, join(dir, "disk")));
 			host.faults.at("checkpoint.disk");
+			if (wentOn) {
+				// Nothing of what is left to do needs the sandbox: its disk is a copy, its memory is in files.
+				standing = pausing;
+				await steps.time("resume", resume(host, paused));
+				standing = undefined;
+				wentOn();
+				host.faults.at("checkpoint.went_on");
+			}
 			return {
 				...options,
 				rootfsId: record.rootfsId,
@@ -64,7 +85,7 @@ export async function checkpoint(host: Host, record: SandboxRecord, options: Che
 		steps.done();
 		return manifest;
 	} catch (error) {
-		await bestEffort(`let ${record.id} go on after a failed checkpoint`, resume(host, paused ?? pausing));
+		if (standing) await bestEffort(`let ${record.id} go on after a failed checkpoint`, resume(host, standing));
 		throw error;
 	}
 }

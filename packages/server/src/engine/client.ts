@@ -48,8 +48,12 @@ export function connectEngine(socketPath: string): Engine {
 				"checkpoint",
 				client.checkpoint(request, { timeoutMs: DEADLINE_MS.checkpoint }),
 			);
-			if (generation === undefined) throw new DormiceError("internal", "The engine answered without a generation.");
 			return fromGeneration(generation);
+		},
+		capture: async (sandboxId, options, wentOn) => {
+			const request = { sandboxId, memory: true, ...options };
+			const answers = client.capture(request, { timeoutMs: DEADLINE_MS.checkpoint });
+			return fromGeneration(await call("capture", lastOf(answers, wentOn)));
 		},
 		resume: async (sandboxId) => {
 			await call("resume", client.resume({ sandboxId }, { timeoutMs: DEADLINE_MS.start }));
@@ -149,7 +153,18 @@ function fromSandbox(sandbox: wire.Sandbox): HostSandbox {
 	return { id, state, isolation, address, guestId };
 }
 
-function fromGeneration(generation: wire.Generation): Generation {
+/** The generation, which comes last; the answer before it says that the sandbox goes on. */
+async function lastOf(answers: AsyncIterable<wire.CaptureResponse>, wentOn: () => void) {
+	let last: wire.Generation | undefined;
+	for await (const { generation } of answers) {
+		if (generation === undefined) wentOn();
+		else last = generation;
+	}
+	return last;
+}
+
+function fromGeneration(generation: wire.Generation | undefined): Generation {
+	if (generation === undefined) throw new DormiceError("internal", "The engine answered without a generation.");
 	const { generationId, parentId, rootfsId, memory, engineVersion, guestId } = generation;
 	return {
 		id: generationId,

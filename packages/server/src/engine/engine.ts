@@ -112,6 +112,15 @@ export interface Engine {
 		id: string,
 		options: { generationId: string; memory: boolean; parentId?: string; reason: string },
 	): Promise<Generation>;
+	/**
+	 * As `checkpoint`, with memory, of a sandbox that goes on by itself as soon as that is taken: `wentOn` is called then.
+	 * Resolves when the generation is durable. When it fails before, the sandbox may stand still.
+	 */
+	capture(
+		id: string,
+		options: { generationId: string; parentId?: string; reason: string },
+		wentOn: () => void,
+	): Promise<Generation>;
 	resume(id: string): Promise<void>;
 	/** Its processes stop where they are, in RAM, until `thaw`. */
 	freeze(id: string): Promise<void>;

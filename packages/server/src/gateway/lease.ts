@@ -57,7 +57,8 @@ export async function admit(
 const CUTS: ReadonlySet<WorkKind> = new Set(["pause", "fall", "checkpoint", "rollback"]);
 
 function isUp({ record, link, work, dozing }: Resident): boolean {
-	if (link === undefined || link.closed || dozing || (work !== undefined && CUTS.has(work.kind))) return false;
+	if (link === undefined || link.closed || dozing) return false;
+	if (work !== undefined && !work.passes && CUTS.has(work.kind)) return false;
 	// Of one that has just been thawed, the row may still say that it dozes.
 	return record.state === "running" || record.state === "dozing";
 }

@@ -22,8 +22,9 @@ export interface CheckpointOptions {
 const MAX_TURNS = 4;
 
 /**
- * Stores a sandbox as it is now, with its memory, and lets it go on: it stands still while it is written, and requests
- * to it wait. One that sleeps is stored already. On failure the sandbox goes on and nothing of the state is left.
+ * Stores a sandbox as it is now, with its memory. It stands still, and requests to it wait, until its memory and disk are
+ * taken; that what was taken is made durable and recorded holds nobody up but the caller. One that sleeps is stored
+ * already. On failure the sandbox goes on and nothing of the state is left.
  */
 export async function checkpoint(host: Host, resident: Resident, options: CheckpointOptions): Promise<GenerationRow> {
 	for (let turn = 0; turn < MAX_TURNS; turn++) {
@@ -67,53 +68,38 @@ async function keep(host: Host, id: string, label: string | undefined): Promise<
 		});
 }
 
+/** On failure the sandbox goes on, its link is open again, and nothing of the state is left. */
 async function store(host: Host, resident: Resident, options: CheckpointOptions): Promise<string> {
 	const beganAtMs = performance.now();
-	const { id } = resident;
+	const { id, link, record } = resident;
+	if (link === undefined) throw changing(id);
+	const { address } = link;
 	const generationId = newId("generation");
+	const parent = record.generationId === null ? {} : { parentId: record.generationId };
+	let stands = true;
+	const letGoOn = () => {
+		stands = false;
+		resident.attach(new Link({ address, httpsPorts: record.network.httpsPorts, fresh: true }));
+		resident.letPass();
+	};
 	host.unfinished.add(generationId);
+	// The engine must find no connection from outside.
+	resident.detach();
 	try {
-		const generation = await captured(host, resident, generationId, options.reason, async (stored) => {
-			// As soon as it is written: what is left to do needs nothing of the sandbox.
-			await host.engine.resume(id);
-			return stored;
-		});
+		const generation = await host.engine.capture(id, { generationId, reason: options.reason, ...parent }, letGoOn);
+		if (stands) letGoOn();
 		await commit(host, resident, generation, options, performance.now() - beganAtMs);
 		return generationId;
 	} catch (error) {
+		if (stands) {
+			await bestEffort(host.log, `letting ${id} go on`, host.engine.resume(id));
+			letGoOn();
+		}
+		host.repairSoon();
 		await bestEffort(host.log, `deleting ${generationId}`, host.engine.deleteGeneration(generationId));
 		throw error;
 	} finally {
 		host.unfinished.delete(generationId);
-	}
-}
-
-/**
- * Writes a generation and hands the sandbox, which stands still, to `then`. Whatever that does, and whether the writing
- * succeeds: a sandbox that still is to run goes on, and its link is open again, when this returns or throws.
- */
-async function captured<T>(
-	host: Host,
-	resident: Resident,
-	generationId: string,
-	reason: GenerationReason,
-	then: (generation: Generation) => Promise<T>,
-): Promise<T> {
-	const { id, link, record } = resident;
-	if (link === undefined) throw changing(id);
-	const { address } = link;
-	const parentId = record.generationId ?? undefined;
-	// A checkpoint must find no connection from outside.
-	resident.detach();
-	try {
-		const options = { generationId, memory: true, reason, ...(parentId === undefined ? {} : { parentId }) };
-		return await then(await host.engine.checkpoint(id, options));
-	} catch (error) {
-		await bestEffort(host.log, `letting ${id} go on`, host.engine.resume(id));
-		host.repairSoon();
-		throw error;
-	} finally {
-		resident.attach(new Link({ address, httpsPorts: record.network.httpsPorts, fresh: true }));
 	}
 }
 

@@ -29,6 +29,11 @@ interface Work {
 	result: Promise<void>;
 	/** Resolves when the work is over, well or not. */
 	done: Promise<void>;
+	/** Requests go through although it is not over: what is left of it needs nothing of the sandbox. */
+	passes: boolean;
+	/** Resolves when requests go through again, at the latest when it is over. */
+	passing: Promise<void>;
+	pass: () => void;
 }
 
 /** A sandbox that this host owns, as memory has it. The row is the truth; this is its newest known copy and what goes on. */
@@ -110,8 +115,18 @@ export class Resident {
 			}
 		})();
 		const over = () => undefined;
-		this.#work = { kind, result, done: result.then(over, over) };
+		const done = result.then(over, over);
+		const { promise: passing, resolve: pass } = Promise.withResolvers<void>();
+		void done.then(pass);
+		this.#work = { kind, result, done, passes: false, passing, pass };
 		return result;
+	}
+
+	/** Lets requests through while the work goes on. */
+	letPass(): void {
+		if (this.#work === undefined) return;
+		this.#work.passes = true;
+		this.#work.pass();
 	}
 
 	/** Connects what the record says to where the sandbox runs. Replaces an older link. */

@@ -42,8 +42,8 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 			return false;
 		}
 		if (work?.kind === "fall") resident.wanted = true;
-		if (work !== undefined) {
-			await untilAborted(work.done, options.signal);
+		if (work !== undefined && !work.passes) {
+			await untilAborted(work.passing, options.signal);
 			continue;
 		}
 		switch (resident.record.state) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Sandbox, SandboxNotFoundError, TemplateError } from "e2b";
 import { APP_PORT } from "../testing/fake-guest.ts";
 import { TestPlatform, until } from "../testing/platform.ts";
@@ -152,6 +153,46 @@ suite("snapshots and forks", () => {
 		for (const { snapshotId } of await storing) await Sandbox.deleteSnapshot(snapshotId, platform.e2b);
 		platform.engine.delaysMs.clear();
 		await sandbox.kill();
+	});
+
+	test("requests go through while what was taken is made durable, and nothing else begins; that it fails cuts nobody off", async () => {
+		const { sandboxId: id, ...sandbox } = await Sandbox.create(platform.e2b);
+		void sandbox;
+		const take = () => platform.api("POST", `/sandboxes/${id}/checkpoints`, {});
+		const isStoring = async (work: () => Promise<{ status: number }>) => {
+			const before = platform.engine.calls.get("store") ?? 0;
+			let answered = false;
+			const taking = work().finally(() => {
+				answered = true;
+			});
+			await until(() => (platform.engine.calls.get("store") ?? 0) > before);
+			return { taking, isAnswered: () => answered };
+		};
+		platform.engine.delaysMs.set("store", 700);
+		const { taking, isAnswered } = await isStoring(take);
+		const slow = platform.sandbox(id, APP_PORT, "/count");
+		assert.equal(await (await slow).text(), "1");
+		assert.equal(await count(id), 2);
+		const refused = await platform.api("POST", `/sandboxes/${id}/pause`, {});
+		assert.deepEqual([refused.status, isAnswered()], [409, false]);
+		assert.equal((await taking).status, 201);
+
+		platform.engine.failures.set("store", { reason: "disk_full", times: 1 });
+		const failing = await isStoring(take);
+		const leave = new AbortController();
+		const stream = await platform.sandbox(id, APP_PORT, "/forever", { signal: leave.signal });
+		assert.equal((await failing.taking).status, 507);
+		assert.equal(await count(id), 3);
+		let isCut = false;
+		void stream.text().catch(() => {
+			isCut = true;
+		});
+		await sleep(100);
+		assert.equal(isCut, false);
+		leave.abort();
+		assert.equal(stored("checkpoint").length, 1);
+		platform.engine.delaysMs.clear();
+		await Sandbox.kill(id, platform.e2b);
 	});
 
 	test("a server that died while it stored lets the sandbox go on", async () => {

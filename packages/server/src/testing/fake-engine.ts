@@ -146,27 +146,9 @@ export class FakeEngine implements AsyncDisposable {
 					if (memory === undefined) throw new DormiceError("invalid_argument", "no memory in it");
 					return { sandbox: await this.#start(sandboxId, isolation, structuredClone(memory), disk) };
 				}),
-			checkpoint: ({ sandboxId, generationId, memory, reason, parentId }) =>
-				this.#verb("checkpoint", async () => {
-					const sandbox = this.#get(sandboxId);
-					if (sandbox.state !== "running") throw new DormiceError("state_conflict", `it is ${sandbox.state}`);
-					// A reset that the server has sent reaches the guest's side of this process a moment later.
-					for (let tries = 0; tries < 100 && ((await sandbox.guest?.connections()) ?? 0) > 0; tries++) await sleep(2);
-					this.openAtCheckpoint = Math.max(this.openAtCheckpoint, (await sandbox.guest?.connections()) ?? 0);
-					sandbox.state = "paused";
-					const generation: FakeGeneration = {
-						id: generationId,
-						memory: memory ? structuredClone(sandbox.guest?.memory) : undefined,
-						isolation: sandbox.isolation,
-						disk: sandbox.disk,
-						reason,
-						parentId,
-						engineVersion: this.engineVersion,
-						guestId: this.guestId,
-					};
-					this.generations.set(generationId, generation);
-					return { generation: manifest(generation) };
-				}),
+			checkpoint: (request) =>
+				this.#verb("checkpoint", async () => ({ generation: manifest(await this.#checkpoint(request)) })),
+			capture: (request) => this.#capture(request),
 			resume: ({ sandboxId }) =>
 				this.#verb("resume", async () => {
 					this.#get(sandboxId).state = "running";
@@ -237,6 +219,43 @@ export class FakeEngine implements AsyncDisposable {
 					return {};
 				}),
 		};
+	}
+
+	async #checkpoint({
+		sandboxId,
+		generationId,
+		memory,
+		reason,
+		parentId,
+	}: wire.CheckpointRequest): Promise<FakeGeneration> {
+		const sandbox = this.#get(sandboxId);
+		if (sandbox.state !== "running") throw new DormiceError("state_conflict", `it is ${sandbox.state}`);
+		// A reset that the server has sent reaches the guest's side of this process a moment later.
+		for (let tries = 0; tries < 100 && ((await sandbox.guest?.connections()) ?? 0) > 0; tries++) await sleep(2);
+		this.openAtCheckpoint = Math.max(this.openAtCheckpoint, (await sandbox.guest?.connections()) ?? 0);
+		sandbox.state = "paused";
+		const generation: FakeGeneration = {
+			id: generationId,
+			memory: memory ? structuredClone(sandbox.guest?.memory) : undefined,
+			isolation: sandbox.isolation,
+			disk: sandbox.disk,
+			reason,
+			parentId,
+			engineVersion: this.engineVersion,
+			guestId: this.guestId,
+		};
+		this.generations.set(generationId, generation);
+		return generation;
+	}
+
+	/** Counts, fails and takes its time as `checkpoint`, then as `resume`, and when the sandbox goes on as `store`. */
+	async *#capture(request: wire.CheckpointRequest) {
+		const generation = await this.#verb("checkpoint", () => this.#checkpoint(request));
+		await this.#verb("resume", async () => {
+			this.#get(request.sandboxId).state = "running";
+		});
+		yield {};
+		yield await this.#verb("store", async () => ({ generation: manifest(generation) }));
 	}
 
 	async #verb<T>(name: string, run: () => Promise<T>): Promise<T> {

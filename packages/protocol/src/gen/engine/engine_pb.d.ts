@@ -583,6 +583,22 @@ export declare type CheckpointResponse = Message<"dormice.engine.CheckpointRespo
 export declare const CheckpointResponseSchema: GenMessage<CheckpointResponse>;
 
 /**
+ * @generated from message dormice.engine.CaptureResponse
+ */
+export declare type CaptureResponse = Message<"dormice.engine.CaptureResponse"> & {
+  /**
+   * @generated from field: dormice.engine.Generation generation = 1;
+   */
+  generation?: Generation | undefined;
+};
+
+/**
+ * Describes the message dormice.engine.CaptureResponse.
+ * Use `create(CaptureResponseSchema)` to create a new message.
+ */
+export declare const CaptureResponseSchema: GenMessage<CaptureResponse>;
+
+/**
  * The manifest of a stored state.
  *
  * @generated from message dormice.engine.Generation
@@ -1197,6 +1213,17 @@ export declare const Engine: GenService<{
     methodKind: "unary";
     input: typeof CheckpointRequestSchema;
     output: typeof CheckpointResponseSchema;
+  },
+  /**
+   * Writes a generation of a sandbox that goes on by itself as soon as its memory and disk are taken. The first answer says
+   * that it goes on; the last, when the generation is durable, carries it. On failure it goes on, and nothing is left.
+   *
+   * @generated from rpc dormice.engine.Engine.Capture
+   */
+  capture: {
+    methodKind: "server_streaming";
+    input: typeof CheckpointRequestSchema;
+    output: typeof CaptureResponseSchema;
   },
   /**
    * @generated from rpc dormice.engine.Engine.Resume
