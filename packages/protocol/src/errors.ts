@@ -43,11 +43,14 @@ export type Reason = keyof typeof REASONS;
 /** The one error class of Dormice: a closed `reason`, and a sentence that says what to do next. */
 export class DormiceError extends Error {
 	readonly reason: Reason;
+	/** After how many seconds trying again makes sense, where that is known. */
+	readonly retryAfterSeconds: number | undefined;
 
-	constructor(reason: Reason, message: string, options?: { cause?: unknown }) {
+	constructor(reason: Reason, message: string, options?: { cause?: unknown; retryAfterSeconds?: number }) {
 		super(message, options);
 		this.name = "DormiceError";
 		this.reason = reason;
+		this.retryAfterSeconds = options?.retryAfterSeconds;
 	}
 
 	/** The HTTP status this travels as. */

@@ -26,6 +26,8 @@ export interface Config {
 	allowEmulation: boolean;
 	/** How many sandboxes may be started from disk at the same time. */
 	concurrentStarts: number;
+	/** How long a start waits for its place among them. */
+	startWaitMs: number;
 	/** How many sandboxes of each template are kept ready for the next creates. */
 	spares: number;
 	/** What of their histories sandboxes keep that do not say so, of templates that do not either. */
@@ -80,6 +82,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Conf
 		engineSocket: text(env, "DORMICE_ENGINE_SOCKET") ?? join(dataDir, "run", "engine.sock"),
 		allowEmulation: integer(env, "DORMICE_ALLOW_EMULATION", 0, 0, 1) === 1,
 		concurrentStarts: integer(env, "DORMICE_CONCURRENT_STARTS", availableParallelism(), 1, 1024),
+		startWaitMs: integer(env, "DORMICE_START_WAIT_MS", 20_000, 0, 600_000),
 		spares: integer(env, "DORMICE_SPARES", 1, 0, 64),
 		retention: Object.freeze({
 			last: integer(env, "DORMICE_KEEP_LAST", 2, 0, 10_000),

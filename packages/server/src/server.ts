@@ -26,8 +26,6 @@ import { Preparation } from "./templates/preparation.ts";
 import { Spares } from "./templates/spares.ts";
 import { Templates } from "./templates/templates.ts";
 
-/** How long a start waits for its place in the queue. */
-const START_WAIT_MS = 30_000;
 /** How long closing waits for changes of sandboxes that are under way. */
 const FINISH_MS = 5_000;
 /** How long the templates are believed to be what the engine needs. */
@@ -77,7 +75,7 @@ export class Server implements AsyncDisposable {
 			database,
 			engine: connectEngine(config.engineSocket),
 			table,
-			starts: new Queue(config.concurrentStarts, START_WAIT_MS),
+			starts: new Queue(config.concurrentStarts, config.startWaitMs),
 			isolations: new Isolations(config),
 			spares: { take: (wanted) => spares.take(wanted) },
 			unfinished: new Set(),

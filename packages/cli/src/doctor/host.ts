@@ -21,6 +21,7 @@ export function hostChecks(paths: PlatformPaths, path: string, runscPath: string
 		...kernelChecks(),
 		cgroupCheck(),
 		kvmCheck(),
+		...hugePagesChecks(),
 		...roomChecks(paths),
 	];
 }
@@ -89,6 +90,24 @@ function kvmCheck(): Check {
 		remedy: "run on a machine with hardware virtualisation to have microVMs",
 		required: false,
 	};
+}
+
+const SHMEM_HUGE_PAGES = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+
+/** Nothing is missing without them: sandboxes are stored and woken faster with them. */
+function hugePagesChecks(): Check[] {
+	if (!existsSync(SHMEM_HUGE_PAGES)) return [];
+	const chosen = /\[(\w+)\]/.exec(readFileSync(SHMEM_HUGE_PAGES, "utf8"))?.[1] ?? "unknown";
+	const ok = ["always", "within_size", "advise", "force"].includes(chosen);
+	return [
+		{
+			name: "huge pages",
+			ok,
+			detail: ok ? `for shared memory: ${chosen}` : `for shared memory: ${chosen}; with 'advise' pauses take less time`,
+			remedy: `echo advise > ${SHMEM_HUGE_PAGES}   (optional, until the next boot)`,
+			required: false,
+		},
+	];
 }
 
 function roomChecks(paths: PlatformPaths): Check[] {

@@ -18,7 +18,11 @@ test("a queue keeps its width, its order and its patience", async () => {
 		await sleep(60);
 	});
 	const third = queue.run(async () => void order.push("third"));
-	await assert.rejects(third, { reason: "capacity_unavailable" });
+	const leaving = new AbortController();
+	const fourth = queue.run(async () => void order.push("fourth"), leaving.signal);
+	leaving.abort(new Error("left"));
+	await assert.rejects(fourth, /left/);
+	await assert.rejects(third, { reason: "capacity_unavailable", retryAfterSeconds: 1 });
 	await Promise.all([first, second]);
 	await queue.run(async () => void order.push("last"));
 	assert.deepEqual(order, ["first", "second", "last"]);

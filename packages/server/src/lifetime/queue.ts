@@ -2,8 +2,12 @@ import { DormiceError } from "@dormice/protocol";
 
 interface Waiter {
 	start: () => void;
-	expiry: NodeJS.Timeout;
+	leave: (why: unknown) => void;
 }
+
+/** How much the last piece of work counts in what one is expected to take. */
+const NEWEST_COUNTS = 0.2;
+const RETRY_SECONDS = { least: 1, most: 60 } as const;
 
 /** Lets `size` pieces of work run at once; the others wait in order, each at most `waitMs`. */
 export class Queue {
@@ -11,19 +15,26 @@ export class Queue {
 	readonly #waitMs: number;
 	readonly #waiting: Waiter[] = [];
 	#running = 0;
+	/** What a piece of work takes, lately. */
+	#lastsMs = 500;
 
 	constructor(size: number, waitMs: number) {
 		this.#size = size;
 		this.#waitMs = waitMs;
 	}
 
-	/** Runs `work` when a place is free. Throws `capacity_unavailable` when none came free in time. */
-	async run<T>(work: () => Promise<T>): Promise<T> {
+	/**
+	 * Runs `work` when a place is free. Throws `capacity_unavailable`, with when to try again, if none came free in time,
+	 * and the signal's reason if that fired while it waited.
+	 */
+	async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
 		if (this.#running < this.#size) this.#running++;
-		else await this.#place();
+		else await this.#place(signal);
+		const beganAtMs = performance.now();
 		try {
 			return await work();
 		} finally {
+			this.#lastsMs += NEWEST_COUNTS * (performance.now() - beganAtMs - this.#lastsMs);
 			const next = this.#waiting.shift();
 			// The place goes from hand to hand; the count changes only when nobody waits.
 			if (next === undefined) this.#running--;
@@ -31,24 +42,34 @@ export class Queue {
 		}
 	}
 
-	#place(): Promise<void> {
-		return new Promise((resolve, reject) => {
-			const waiter: Waiter = {
-				start: () => {
-					clearTimeout(waiter.expiry);
-					resolve();
-				},
-				expiry: setTimeout(() => {
-					this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
-					reject(
-						new DormiceError(
-							"capacity_unavailable",
-							`This host starts ${this.#size} sandboxes at a time and the queue is full: try again in a moment.`,
-						),
-					);
-				}, this.#waitMs),
-			};
-			this.#waiting.push(waiter);
-		});
+	async #place(signal: AbortSignal | undefined): Promise<void> {
+		signal?.throwIfAborted();
+		const { promise, resolve, reject } = Promise.withResolvers<void>();
+		const waiter: Waiter = {
+			start: resolve,
+			leave: (why) => {
+				this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+				reject(why);
+			},
+		};
+		this.#waiting.push(waiter);
+		const expiry = setTimeout(() => waiter.leave(this.#full()), this.#waitMs);
+		const abort = () => waiter.leave(signal?.reason);
+		signal?.addEventListener("abort", abort, { once: true });
+		try {
+			await promise;
+		} finally {
+			clearTimeout(expiry);
+			signal?.removeEventListener("abort", abort);
+		}
+	}
+
+	#full(): DormiceError {
+		const seconds = Math.ceil(((this.#waiting.length / this.#size) * this.#lastsMs) / 1000);
+		const retryAfterSeconds = Math.min(RETRY_SECONDS.most, Math.max(RETRY_SECONDS.least, seconds));
+		const message =
+			`This host starts ${this.#size} sandboxes at a time, and no place came free within ` +
+			`${this.#waitMs / 1000} s: try again in ${retryAfterSeconds} s.`;
+		return new DormiceError("capacity_unavailable", message, { retryAfterSeconds });
 	}
 }

@@ -1,6 +1,7 @@
 import { DormiceError } from "@dormice/protocol";
 import type { Sandbox } from "../database/schema.ts";
 import type { Link } from "../guest/link.ts";
+import { untilAborted } from "../lifetime/wait.ts";
 
 /**
  * `rollback` ends with the sandbox running; `point` leaves it asleep, to wake from another state.
@@ -24,7 +25,7 @@ export function isOwnDoing(kind: WorkKind): boolean {
 	return kind === "doze" || kind === "thaw" || kind === "fall";
 }
 
-interface Work {
+export interface Work {
 	kind: WorkKind;
 	result: Promise<void>;
 	/** Resolves when the work is over, well or not. */
@@ -34,6 +35,9 @@ interface Work {
 	/** Resolves when requests go through again, at the latest when it is over. */
 	passing: Promise<void>;
 	pass: () => void;
+	/** How many wait for it, and what is done when the last of them leaves. */
+	waiting: number;
+	abandon: () => void;
 }
 
 /** A sandbox that this host owns, as memory has it. The row is the truth; this is its newest known copy and what goes on. */
@@ -103,6 +107,11 @@ export class Resident {
 	 * waiting, the work goes on to its end. Throws `state_conflict` when another one is under way.
 	 */
 	begin(kind: WorkKind, run: () => Promise<void>): Promise<void> {
+		return this.beginShared(kind, run, () => undefined).result;
+	}
+
+	/** As `begin`, for callers who `share` it: when the last one has left, `abandon` is called. */
+	beginShared(kind: WorkKind, run: () => Promise<void>, abandon: () => void): Work {
 		if (this.#work !== undefined) throw changing(this.id);
 		this.#works++;
 		const result = (async () => {
@@ -118,8 +127,8 @@ export class Resident {
 		const done = result.then(over, over);
 		const { promise: passing, resolve: pass } = Promise.withResolvers<void>();
 		void done.then(pass);
-		this.#work = { kind, result, done, passes: false, passing, pass };
-		return result;
+		this.#work = { kind, result, done, passes: false, passing, pass, waiting: 0, abandon };
+		return this.#work;
 	}
 
 	/** Lets requests through while the work goes on. */
@@ -152,6 +161,16 @@ export class Resident {
 	calmDown(): void {
 		this.#failures = 0;
 		this.recoverNotBeforeMs = 0;
+	}
+}
+
+/** Waits for work with whoever else does. The signal ends this caller's waiting; when the last one leaves, the work may be given up. */
+export async function share(work: Work, signal: AbortSignal | undefined): Promise<void> {
+	work.waiting++;
+	try {
+		await untilAborted(work.result, signal);
+	} finally {
+		if (--work.waiting === 0) work.abandon();
 	}
 }
 

@@ -7,7 +7,7 @@ import { thaw } from "./doze.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
 import { recover } from "./recover.ts";
-import { changing, type Resident } from "./resident.ts";
+import { changing, type Resident, share, type Work } from "./resident.ts";
 import { type Origin, start } from "./start.ts";
 
 export interface WakeOptions {
@@ -34,7 +34,7 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 		// Of one that was put to sleep unasked, nobody is to see that it slept.
 		const { unasked } = resident.record;
 		if (work?.kind === "wake") {
-			await untilAborted(work.result, options.signal);
+			await share(work, options.signal);
 			return !unasked;
 		}
 		if (work?.kind === "thaw") {
@@ -52,10 +52,7 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 				if (resident.dozing) await untilAborted(thaw(host, resident, options.reason), options.signal);
 				return false;
 			case "asleep":
-				await untilAborted(
-					resident.begin("wake", () => host.starts.run(() => wakeUp(host, resident, options))),
-					options.signal,
-				);
+				await share(beginWake(host, resident, options), options.signal);
 				return !unasked;
 			case "failed":
 				// A recovery failed a moment ago: requests do not make it happen more often.
@@ -73,6 +70,13 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 		}
 	}
 	throw changing(resident.id);
+}
+
+/** Takes its place among the starts, and gives it back if everybody has left before it was its turn. */
+function beginWake(host: Host, resident: Resident, options: WakeOptions): Work {
+	const leaving = new AbortController();
+	const wake = () => host.starts.run(() => wakeUp(host, resident, options), leaving.signal);
+	return resident.beginShared("wake", wake, () => leaving.abort(changing(resident.id)));
 }
 
 /** Wakes a sleeping sandbox that the caller has begun work on. On failure it sleeps on. */

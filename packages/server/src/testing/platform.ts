@@ -45,6 +45,7 @@ export class TestPlatform implements AsyncDisposable {
 		spares = 0,
 		memoryBudgetMib = 1 << 20,
 		allowEmulation = false,
+		startWaitMs = 20_000,
 	} = {}): Promise<void> {
 		const { config, secrets } = readConfig({
 			DORMICE_DATA: this.dataDir,
@@ -53,6 +54,7 @@ export class TestPlatform implements AsyncDisposable {
 			DATABASE_URL: this.databaseUrl,
 			DORMICE_API_KEY: API_KEY,
 			DORMICE_CONCURRENT_STARTS: "2",
+			DORMICE_START_WAIT_MS: String(startWaitMs),
 			DORMICE_SPARES: String(spares),
 			DORMICE_ALLOW_EMULATION: allowEmulation ? "1" : "0",
 			// However little memory the machine has left.
