@@ -15,6 +15,7 @@
 #include "attributes.h"
 #include "elevate.h"
 #include "process.h"
+#include "randomness.h"
 #include "watch.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -201,6 +202,9 @@ static void handle(struct reader *r) {
 		break;
 	case SET_XATTR:
 		error = set_attribute(r);
+		break;
+	case RESEED:
+		error = reseed(r);
 		break;
 	default:
 		error = ENOSYS;

@@ -23,6 +23,7 @@
  *   SYNC       ->                   answers when sync(2) has returned; other requests go on meanwhile
  *   HOSTNAME   name ->
  *   CLOCK      seconds nanoseconds ->
+ *   RESEED     words[] (u32) ->     stirs the words into the kernel's randomness, and has it begin anew from there
  *   SET_XATTR  path, name, value ->
  *   GET_XATTRS path, prefix -> names and values in turn, of every attribute whose name starts with the prefix
  */
@@ -32,7 +33,7 @@
 #include <stdint.h>
 
 enum { SUPERVISOR_FD = 3, MAX_FRAME = 16 << 20 };
-enum op { SPAWN = 1, OPENED, SIGNAL, RESIZE, SYNC, HOSTNAME, CLOCK, SET_XATTR, GET_XATTRS, CLOSE_STDIN, RENOUNCE, RELEASE, LIST };
+enum op { SPAWN = 1, OPENED, SIGNAL, RESIZE, SYNC, HOSTNAME, CLOCK, SET_XATTR, GET_XATTRS, CLOSE_STDIN, RENOUNCE, RELEASE, LIST, RESEED };
 enum event { EVENT_EXITED = 1 };
 enum spawn_flags { FLAG_PTY = 1, FLAG_STDIN = 2 };
 enum stage { STAGE_SETUP = 1, STAGE_IDENTITY, STAGE_CWD, STAGE_EXEC };

@@ -18,7 +18,7 @@ const TIMEOUT_MS = 6_500;
 
 /** Runs a hook, if it is there, and answers which are. A hook that fails is the sandbox's own affair, and in its log. */
 export async function runHook(link: Link, hook: HookCall): Promise<string[]> {
-	const call = { method: "POST", path: "/dormice/hooks", body: { hook }, timeoutMs: TIMEOUT_MS } as const;
+	const call = { method: "POST", path: "/dormice/hooks", body: () => ({ hook }), timeoutMs: TIMEOUT_MS } as const;
 	const { status, body } = await callSupervisor(link, call);
 	if (status !== 200) throw new Error(`the supervisor answered ${status}`);
 	return parseHooks(JSON.parse(body));

@@ -7,7 +7,8 @@ interface Call {
 	method: "GET" | "POST";
 	path: string;
 	accessToken?: string | null;
-	body?: unknown;
+	/** Made once there is a connection: what it says of the time is not old when it arrives. */
+	body?: () => unknown;
 	timeoutMs: number;
 	/** False closes the connection after the answer. */
 	keepAlive?: boolean;
@@ -25,12 +26,7 @@ const RETRY_MS = { first: 5, most: 100 } as const;
 /** One request to the supervisor of a sandbox. Rejects with the socket's error, or when `timeoutMs` are over. */
 export function callSupervisor(link: Link, call: Call): Promise<Answer> {
 	const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-	const payload = call.body === undefined ? undefined : JSON.stringify(call.body);
-	const headers: Record<string, string | number> = { host: `${GUEST.address}:${GUEST.supervisorPort}` };
-	if (payload !== undefined) {
-		headers["content-type"] = "application/json";
-		headers["content-length"] = Buffer.byteLength(payload);
-	}
+	const headers: Record<string, string> = { host: `${GUEST.address}:${GUEST.supervisorPort}` };
 	if (call.accessToken != null) headers["x-access-token"] = call.accessToken;
 	if (call.keepAlive === false) headers.connection = "close";
 	const ask = request({
@@ -53,7 +49,17 @@ export function callSupervisor(link: Link, call: Call): Promise<Answer> {
 		response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
 	});
 	ask.on("error", reject);
-	ask.end(payload);
+	ask.once("socket", (socket) => {
+		const send = () => {
+			if (call.body === undefined) return ask.end();
+			const payload = Buffer.from(JSON.stringify(call.body()));
+			ask.setHeader("content-type", "application/json");
+			ask.setHeader("content-length", payload.length);
+			return ask.end(payload);
+		};
+		if (socket.connecting) socket.once("connect", send);
+		else send();
+	});
 	return promise.finally(() => clearTimeout(timer));
 }
 

@@ -57,7 +57,8 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 		const fresh = link;
 		const withinMs = HEALTHY_WITHIN_MS[origin.from];
 		const introduce = () => untilAnswered(fresh, introduction(sandbox, origin, birth), withinMs);
-		if (origin.from !== "memory" || !origin.introduced) await introduce();
+		// A kernel of its own goes on at the time, and with the random numbers, of the moment it was stored: it is told before anything else.
+		if (origin.from !== "memory" || !origin.introduced || isolation === "microvm") await introduce();
 		else {
 			// It knows who it is already. What whoever woke it has asked for comes first; unless a program of its own is to be told.
 			const told = sleep(sandbox.wakeHook ? 0 : INTRODUCE_AFTER_MS)
@@ -120,11 +121,13 @@ export async function tellTime(link: Link, sandbox: Sandbox): Promise<void> {
 function introduction(sandbox: Sandbox, origin?: Origin, birth?: Birth) {
 	const formerToken = origin?.from === "memory" ? origin.formerToken : undefined;
 	const hook = hookOf(origin);
+	// The same each time it is said: it is born once.
+	const identity = birth === undefined ? undefined : newIdentity(birth);
 	return {
 		method: "POST",
 		path: "/init",
 		accessToken: formerToken === undefined ? sandbox.accessToken : formerToken,
-		body: {
+		body: () => ({
 			envVars: sandbox.envVars,
 			...(sandbox.accessToken === null ? {} : { accessToken: sandbox.accessToken }),
 			timestamp: new Date().toISOString(),
@@ -134,9 +137,10 @@ function introduction(sandbox: Sandbox, origin?: Origin, birth?: Birth) {
 			sandboxID: sandbox.id,
 			templateID: sandbox.templateId,
 			hostname: sandbox.id,
-			...(birth === undefined ? {} : { birth: newIdentity(birth) }),
+			entropy: randomBytes(64).toString("base64"),
+			...(identity === undefined ? {} : { birth: identity }),
 			...(hook === undefined ? {} : { hook }),
-		},
+		}),
 	} as const;
 }
 
@@ -144,7 +148,6 @@ function introduction(sandbox: Sandbox, origin?: Origin, birth?: Birth) {
 function newIdentity({ forkOf }: Birth) {
 	return {
 		machineID: randomBytes(16).toString("hex"),
-		entropy: randomBytes(64).toString("base64"),
 		...(forkOf === undefined ? {} : { forkOf }),
 	};
 }

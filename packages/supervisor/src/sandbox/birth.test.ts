@@ -27,7 +27,7 @@ const said = () =>
 const machineId = () => readFileSync(join(etc, "machine-id"), "utf8");
 
 test("a sandbox of a template gets a machine id, and is no fork", async () => {
-	await init({ machineID: "a".repeat(32), entropy: "AAAA" });
+	await init({ machineID: "a".repeat(32) });
 	assert.equal(machineId(), `${"a".repeat(32)}\n`);
 	assert.equal(said(), "");
 });
@@ -35,7 +35,7 @@ test("a sandbox of a template gets a machine id, and is no fork", async () => {
 test("a fork gets a machine id and host keys of its own, and its hook runs once, however often it is told", async () => {
 	writeFileSync(join(etc, "ssh/ssh_host_ed25519_key"), "old");
 	writeFileSync(join(etc, "ssh/ssh_host_ed25519_key.pub"), "old");
-	const birth = { machineID: "b".repeat(32), entropy: "AAAA", forkOf: "g1" };
+	const birth = { machineID: "b".repeat(32), forkOf: "g1" };
 	await init(birth);
 	await init(birth);
 	assert.equal(machineId(), `${"b".repeat(32)}\n`);
@@ -55,10 +55,10 @@ test("a hook that hangs is ended after five seconds, and one that fails harms no
 	timeout: 20_000,
 }, async () => {
 	writeFileSync(join(etc, "dormice/hooks/post-fork"), "#!/bin/sh\nexit 3\n");
-	await init({ machineID: "c".repeat(32), entropy: "", forkOf: "g2" });
+	await init({ machineID: "c".repeat(32), forkOf: "g2" });
 	writeFileSync(join(etc, "dormice/hooks/post-fork"), "#!/bin/sh\nsleep 1000\n");
 	const beganAtMs = performance.now();
-	await init({ machineID: "d".repeat(32), entropy: "", forkOf: "g3" });
+	await init({ machineID: "d".repeat(32), forkOf: "g3" });
 	const tookMs = performance.now() - beganAtMs;
 	assert.ok(tookMs > 4_000 && tookMs < 8_000, `${tookMs} ms`);
 });

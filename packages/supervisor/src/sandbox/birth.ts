@@ -9,8 +9,6 @@ import { runAsRoot, runHook } from "./hooks.ts";
 export interface Birth {
 	/** 32 hexadecimal digits. */
 	readonly machineId: string;
-	/** Random bytes of the host's. */
-	readonly entropy: Buffer;
 	/** The state of another sandbox that it goes on from; undefined for a template's. */
 	readonly forkOf: string | undefined;
 }
@@ -31,16 +29,12 @@ export function readBirth(body: JsonObject): Birth | undefined {
 	if (!isObject(birth)) return undefined;
 	const machineId = text(birth, "machineID") ?? "";
 	if (!/^[0-9a-f]{32}$/.test(machineId)) return undefined;
-	return { machineId, entropy: Buffer.from(text(birth, "entropy") ?? "", "base64"), forkOf: text(birth, "forkOf") };
+	return { machineId, forkOf: text(birth, "forkOf") };
 }
 
-/** Makes this sandbox another being than those that went on from the same state: machine-id, randomness, host keys; then its hook. */
-export async function beBorn({ machineId, entropy, forkOf }: Birth, options: BirthOptions): Promise<void> {
-	const work = [
-		bestEffort("writing the machine id", writeFile(join(options.etc, "machine-id"), `${machineId}\n`)),
-		// gVisor's randomness is the host's own; a kernel that was stored has to be told that it is not the only one.
-		bestEffort("stirring the kernel's randomness", writeFile("/dev/urandom", entropy)),
-	];
+/** Makes this sandbox another being than those that went on from the same state: machine-id, host keys; then its hook. */
+export async function beBorn({ machineId, forkOf }: Birth, options: BirthOptions): Promise<void> {
+	const work = [bestEffort("writing the machine id", writeFile(join(options.etc, "machine-id"), `${machineId}\n`))];
 	if (forkOf !== undefined) work.push(bestEffort("making new SSH host keys", renewHostKeys(options)));
 	await Promise.all(work);
 	if (forkOf !== undefined) await runHook("post-fork", { ...options, env: { DORMICE_GENERATION: forkOf } });

@@ -11,8 +11,10 @@ import { readHook, runHook } from "./hooks.ts";
 import { keepIntroduction } from "./introduction.ts";
 import type { Sandbox } from "./sandbox.ts";
 
-/** A smaller difference than this is the request's own travelling. */
-const CLOCK_SKEW_MS = 1000;
+/** So much later than the host's a clock may be: the request travelled. */
+const AHEAD_MS = 1000;
+/** And so much earlier: a microVM that slept goes on at the time at which it fell asleep. */
+const BEHIND_MS = 20;
 
 export interface InitOptions {
 	readonly sandbox: Sandbox;
@@ -43,6 +45,7 @@ export async function initSandbox(body: JsonObject, options: InitOptions): Promi
 	const templateId = text(body, "templateID");
 	const hostname = text(body, "hostname");
 	const timestamp = text(body, "timestamp");
+	const entropy = Buffer.from(text(body, "entropy") ?? "", "base64");
 	const birth = readBirth(body);
 	const hook = readHook(body);
 
@@ -54,13 +57,16 @@ export async function initSandbox(body: JsonObject, options: InitOptions): Promi
 	const known = Object.entries(identity).filter((entry): entry is [string, string] => entry[1] !== undefined);
 	sandbox.fixedEnvs = { ...sandbox.fixedEnvs, ...Object.fromEntries(known) };
 
+	// Before anything here asks for random bytes.
+	if (entropy.length > 0) await bestEffort("reseeding the kernel's randomness", spawner.reseed(entropy));
 	const introduced = isIntroduced(runDirectory);
 	const work = [bestEffort("writing the identity files", writeIdentity(runDirectory, sandbox.fixedEnvs))];
 	if (!introduced) work.push(bestEffort("noting the template's processes", alive.adoptTemplate()));
 	if (hostname) work.push(bestEffort("setting the hostname", spawner.setHostname(hostname)));
 	const timeMs = Date.parse(timestamp ?? "");
-	// In gVisor the clock is the host's and cannot be set; a microVM that slept has lost the time.
-	if (Math.abs(timeMs - Date.now()) > CLOCK_SKEW_MS)
+	const behindMs = timeMs - Date.now();
+	// In gVisor the clock is the host's and cannot be set.
+	if (behindMs > BEHIND_MS || behindMs < -AHEAD_MS)
 		work.push(bestEffort("setting the clock", spawner.setClock(timeMs)));
 	// The host says it again when it heard no answer.
 	const isBorn = birth !== undefined && sandbox.machineId !== birth.machineId;

@@ -13,6 +13,7 @@ export const OP = {
 	renounce: 11,
 	release: 12,
 	list: 13,
+	reseed: 14,
 } as const;
 
 export const EVENT_EXITED = 1;

@@ -146,6 +146,22 @@ export class Spawner implements AsyncDisposable {
 		return this.#do("set the clock", OP.clock, (frame) => frame.u32(seconds).u32(nanoseconds));
 	}
 
+	/** Stirs `entropy` into the kernel's randomness and has it begin anew from there; at most 256 bytes of it count. */
+	async reseed(entropy: Buffer): Promise<void> {
+		const words = Array.from({ length: Math.min(64, Math.floor(entropy.length / 4)) }, (_, i) =>
+			entropy.readUInt32LE(i * 4),
+		);
+		const { errno } = await this.#call(OP.reseed, (frame) => {
+			frame.u32(words.length);
+			for (const word of words) frame.u32(word);
+			return frame;
+		});
+		// gVisor's randomness is the host's own, and begins anew by itself.
+		if (errno !== 0 && errno !== os.errno.ENOTTY) {
+			throw new DormiceError("internal", `cannot reseed the kernel: ${errnoText(errno)}`, { cause: { errno } });
+		}
+	}
+
 	/** False on a file system that keeps no extended attributes. */
 	async setXattr(path: string, name: string, value: string): Promise<boolean> {
 		const { errno } = await this.#call(OP.setXattr, (frame) => frame.string(path).string(name).string(value));
