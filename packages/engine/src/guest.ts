@@ -24,14 +24,17 @@ export class Guests {
 		return id;
 	}
 
+	has(id: string): boolean {
+		return /^[a-f0-9]{16}$/.test(id) && existsSync(join(this.#dir, id));
+	}
+
 	path(id: string): string {
-		const dir = join(this.#dir, id);
-		if (!/^[a-f0-9]{16}$/.test(id) || !existsSync(dir)) {
+		if (!this.has(id)) {
 			throw new DormiceError(
 				"generation_incompatible",
 				`The supervisor's bundle ${id} is gone, which this state was made with. Boot it from its disk.`,
 			);
 		}
-		return dir;
+		return join(this.#dir, id);
 	}
 }
