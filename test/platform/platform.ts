@@ -109,7 +109,7 @@ export async function census(data: string): Promise<Record<string, number>> {
 		mounts: mounts.length,
 		cgroups: (await Promise.all(cgroups)).flat().filter((name) => /^m[0-9a-f]{12}$/.test(name) && !isWaiting(name))
 			.length,
-		loopDevices: loops.filter((file) => /\/(sandboxes|trash)\/i/.test(file) && file.startsWith(data)).length,
+		loopDevices: loops.filter((file) => /\/(sandboxes|trash)\/i/.test(file) && file.startsWith(`${data}/`)).length,
 		disks: (await names(join(data, "pool/sandboxes"))).length + (await names(join(data, "pool/trash"))).length,
 		generations: (await names(join(data, "pool/generations"))).length,
 		sentries: (await processes()).filter((line) => line.includes(run) && !isWaiting(line)).length,

@@ -18,6 +18,8 @@ interface Stretch {
 	pauseMs: { p50: number; p99: number };
 	/** From a request to the sleeping sandbox to its answer. */
 	wakeMs: { p50: number; p99: number };
+	/** The same of a sandbox that was made for this stretch: what the machine does besides makes both slow. */
+	freshWakeMs: { p50: number; p99: number };
 	poolMiB: number;
 	generations: number;
 	databaseMiB: number;
@@ -25,7 +27,9 @@ interface Stretch {
 
 /** Of all cycles, in each of the three stretches that are compared. */
 const STRETCH = 0.1;
-/** How much more a wake may take at the end, and how much more of the pool may be taken. */
+/** So often, in those, a fresh one sleeps and wakes as well. */
+const FRESH_EVERY = 5;
+/** How much longer a wake may take than a fresh one's, and how much more of the pool may be taken at the end. */
 const MORE_TIME = 1.5;
 const MORE_POOL_MIB = 64;
 
@@ -38,29 +42,28 @@ export async function cycle(options: CyclesOptions): Promise<Stretch[]> {
 	const platform = await tortured({ DORMICE_SANDBOX_MEMORY_MIB: String(options.sandboxMiB) });
 	try {
 		const memoryMiB = Math.floor((options.sandboxMiB * options.filledPercent) / 100);
-		const subject = await Subject.create(platform, { memoryMiB, metadata: metadataOf(options) });
+		const make = () => Subject.create(platform, { memoryMiB, metadata: metadataOf(options) });
+		const subject = await make();
 		const invariants = await Invariants.learn(platform.data, 1);
 		const length = Math.max(1, Math.floor(cycles * STRETCH));
 		const middle = Math.floor((cycles - length) / 2);
-		const ends = new Map([length, middle + length, cycles].map((to) => [to, to - length + 1]));
-		const pauses: number[] = [];
-		const wakes: number[] = [];
 		const stretches: Stretch[] = [];
-		for (let done = 1; done <= cycles; done++) {
-			pauses.push(await timed(() => subject.pause()));
-			wakes.push(await timed(() => subject.mustAdd()));
-			const from = ends.get(done);
-			if (from === undefined) continue;
+		let done = 0;
+		for (const from of [0, middle, cycles - length]) {
+			for (; done < from; done++) await sleepAndWake(subject);
+			const fresh = await make();
+			const times = await stretch(subject, fresh, length);
+			done += length;
 			await subject.check();
+			await fresh.kill();
 			await invariants.hold(1);
-			const of = (times: number[]) => ({ p50: quantile(times, 0.5, length), p99: quantile(times, 0.99, length) });
-			const stretch = { from, to: done, pauseMs: of(pauses), wakeMs: of(wakes), ...(await stored(platform.data)) };
-			stretches.push(stretch);
-			say(JSON.stringify(stretch));
+			const found = { from: from + 1, to: done, ...times, ...(await stored(platform.data)) };
+			stretches.push(found);
+			say(JSON.stringify(found));
 		}
 		const [first, , last] = stretches;
 		assert.ok(first && last);
-		assert.ok(last.wakeMs.p50 < first.wakeMs.p50 * MORE_TIME, "a wake takes longer and longer");
+		assert.ok(last.wakeMs.p50 < last.freshWakeMs.p50 * MORE_TIME, "a wake takes longer and longer");
 		assert.ok(last.poolMiB < first.poolMiB + MORE_POOL_MIB, "the pool fills");
 		assert.equal(last.generations, first.generations);
 		await subject.kill();
@@ -71,16 +74,33 @@ export async function cycle(options: CyclesOptions): Promise<Stretch[]> {
 	}
 }
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
-	const beganAtMs = performance.now();
-	await work();
-	return performance.now() - beganAtMs;
+async function stretch(subject: Subject, fresh: Subject, length: number) {
+	const taken: { pauseMs: number; wakeMs: number }[] = [];
+	const beside: number[] = [];
+	for (let i = 0; i < length; i++) {
+		taken.push(await sleepAndWake(subject));
+		if (i % FRESH_EVERY === 0) beside.push((await sleepAndWake(fresh)).wakeMs);
+	}
+	return {
+		pauseMs: quantiles(taken.map(({ pauseMs }) => pauseMs)),
+		wakeMs: quantiles(taken.map(({ wakeMs }) => wakeMs)),
+		freshWakeMs: quantiles(beside),
+	};
 }
 
-/** Of the last `length` times, to a tenth of a millisecond. */
-function quantile(times: readonly number[], part: number, length: number): number {
-	const sorted = times.slice(-length).toSorted((a, b) => a - b);
-	return Math.round((sorted[Math.floor(part * (sorted.length - 1))] ?? 0) * 10) / 10;
+async function sleepAndWake(subject: Subject): Promise<{ pauseMs: number; wakeMs: number }> {
+	const beganAtMs = performance.now();
+	await subject.pause();
+	const asleepAtMs = performance.now();
+	await subject.mustAdd();
+	return { pauseMs: asleepAtMs - beganAtMs, wakeMs: performance.now() - asleepAtMs };
+}
+
+/** To a tenth of a millisecond. */
+function quantiles(times: readonly number[]): { p50: number; p99: number } {
+	const sorted = times.toSorted((a, b) => a - b);
+	const at = (part: number) => Math.round((sorted[Math.floor(part * (sorted.length - 1))] ?? 0) * 10) / 10;
+	return { p50: at(0.5), p99: at(0.99) };
 }
 
 async function stored(data: string): Promise<Pick<Stretch, "poolMiB" | "generations" | "databaseMiB">> {

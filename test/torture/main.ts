@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { cycle } from "./cycles.ts";
 import { torture } from "./torture.ts";
 
-const USAGE = `npm run torture -- [--minutes N] [--seed S] [--subjects K] [--sandbox MIB] [--filled PERCENT] [--forks N]
+const USAGE = `npm run torture -- [--minutes N] [--seed S] [--subjects K] [--sandbox MIB] [--filled PERCENT] [--forks N] [--only WORDS]
 npm run torture -- --cycles N [--sandbox MIB] [--filled PERCENT]
 
 Random operations, crashes and damage on real sandboxes, each checked against a model; or one sandbox put to sleep and
@@ -12,6 +12,7 @@ directory that was set up (dormice setup --data DIR) and holds nothing of worth.
   --minutes   how long (5); --seed  the same dice again; --subjects  sandboxes at the same time (2)
   --sandbox   the memory of each, in MiB (320); --filled  how much of it holds random bytes that are summed, in percent (60)
   --forks     how many forks of one state are made, all there at once (64)
+  --only      the operations whose names have these words in them
   --isolation what runs the sandboxes (the platform's choice)`;
 
 const { values } = parseArgs({
@@ -23,6 +24,7 @@ const { values } = parseArgs({
 		filled: { type: "string", default: "60" },
 		forks: { type: "string", default: "64" },
 		cycles: { type: "string", default: "0" },
+		only: { type: "string" },
 		isolation: { type: "string" },
 		help: { type: "boolean", default: false },
 	},
@@ -51,7 +53,7 @@ if (values.help) {
 			await cycle({ ...common, cycles });
 			console.log(`${what}: nothing lost, nothing grown`);
 		} else {
-			const passed = await torture({ ...common, minutes, seed, subjects, forks });
+			const passed = await torture({ ...common, minutes, seed, subjects, forks, only: values.only });
 			console.log(`${what}: ${passed} operations, nothing lost, nothing left over`);
 		}
 	} catch (error) {

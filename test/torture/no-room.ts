@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { accessSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { FullPool } from "./full-pool.ts";
 import type { Bench, Operation } from "./operation.ts";
 import { type Subject, until } from "./subject.ts";
@@ -42,7 +43,7 @@ const AT_EACH_STEP: readonly Operation[] = STEPS.map((step) => ({
 			);
 			if (step === "checkpoint.begin" && leaveBytes === 0) assert.match(failure, /507.*disk_full/);
 			// It answers with the pool as it is, or not at all; never wrongly.
-			for (let i = random.between(0, 3); i > 0; i--) await subject.add();
+			for (let i = random.between(0, 3); i > 0; i--) await subject.addInVain();
 		}
 		for (const one of alive) await mend(one, say);
 	},
@@ -62,11 +63,25 @@ export const NO_ROOM: readonly Operation[] = [
 			await subject.check();
 		},
 	},
+	{
+		name: "the pool runs full under what runs",
+		weight: 1,
+		run: async (subject, { platform, alive, random, say }) => {
+			for (const one of alive) await one.check();
+			{
+				using _ = new FullPool(platform.data);
+				// Longer than a file system of a guest's waits with its journal.
+				for (const deadline = Date.now() + random.between(2_000, 8_000); Date.now() < deadline; await sleep(100))
+					await subject.addInVain();
+			}
+			for (const one of alive) await mend(one, say);
+		},
+	},
 ];
 
 /**
- * A disk whose file system could not write its journal is read-only until it is mounted anew: asleep and awake again, or,
- * where that memory knows files that never reached the disk, booted from it.
+ * A disk whose file system could not write its journal is read-only until it is mounted anew. Its memory knows of files
+ * that never reached it: it sleeps without.
  */
 async function mend(subject: Subject, say: Bench["say"]): Promise<void> {
 	const failure = await until("an addition, or why not", 30_000, async () => {
@@ -78,16 +93,9 @@ async function mend(subject: Subject, say: Bench["say"]): Promise<void> {
 		return why;
 	});
 	if (failure === "") return;
-	await subject.pause();
-	try {
-		await subject.connect();
-		await subject.mustAdd();
-		say(`    ${subject.id} was read-only, and has slept it off`);
-	} catch (error) {
-		say(`    ${subject.id} was read-only, and boots from its disk: ${String(error).slice(0, 200)}`);
-		await subject.pause().catch(() => undefined);
-		await subject.api("POST", "/connect", { timeout: 3_600, memory: false });
-		await subject.checkDisk();
-		await subject.startWitness();
-	}
+	say(`    ${subject.id} is read-only: back from its disk`);
+	await assert.rejects(subject.api("POST", "/pause"), /422.*not_storable/);
+	await subject.api("POST", "/pause", { memory: false });
+	await subject.checkDisk();
+	await subject.startWitness();
 }

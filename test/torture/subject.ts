@@ -37,6 +37,8 @@ export class Subject {
 		const options = { ...platform.client, lifecycle: BY_REQUEST, timeoutMs: 3_600_000, metadata };
 		const sandbox = await Sandbox.create("base", options);
 		await sandbox.files.write(WITNESS_PATH, witnessProgram(memoryMiB));
+		// It must be there after anything.
+		await sandbox.commands.run("sync");
 		const subject = new Subject(platform, sandbox.sandboxId, { acknowledged: 0, attempted: 0, birth: "" });
 		await subject.startWitness();
 		return subject;
@@ -78,6 +80,15 @@ export class Subject {
 		}
 	}
 
+	/**
+	 * One addition while the pool is full. Its acknowledgement is worth nothing: gVisor tells no program that an fsync failed
+	 * (`syncRemoteFileLocked` in pkg/sentry/fsimpl/gofer).
+	 */
+	async addInVain(): Promise<void> {
+		this.model.attempted++;
+		await this.#ask("/add").catch(() => undefined);
+	}
+
 	/** An addition that must succeed. */
 	async mustAdd(): Promise<void> {
 		this.model.attempted++;
@@ -110,7 +121,7 @@ export class Subject {
 	/** After a crash of the sandbox itself: memory may be gone, what was fsynced is not. */
 	async checkDisk(): Promise<void> {
 		const sandbox = await until("the supervisor", ANSWER_WITHIN_MS, () => this.connect());
-		const { stdout } = await until("a command", ANSWER_WITHIN_MS, () => sandbox.commands.run("wc -l < witness.log"));
+		const { stdout } = await until("a command", ANSWER_WITHIN_MS, () => sandbox.commands.run("touch witness.log; wc -l < witness.log"));
 		this.#mustKnow(Number(stdout));
 	}
 

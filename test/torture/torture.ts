@@ -23,6 +23,8 @@ export interface TortureOptions {
 	forks: number;
 	/** What runs the sandboxes; undefined leaves it to the platform. */
 	isolation: string | undefined;
+	/** Only the operations whose names have this in them. */
+	only?: string | undefined;
 	say: (line: string) => void;
 }
 
@@ -46,12 +48,13 @@ export async function torture(options: TortureOptions): Promise<number> {
 		const deadline = Date.now() + minutes * 60_000;
 		let passed = 0;
 		// Every operation once, then as the dice fall.
-		const first = [...OPERATIONS];
+		const operations = OPERATIONS.filter(({ name }) => name.includes(options.only ?? ""));
+		const first = [...operations];
 		while (Date.now() < deadline || first.length > 0) {
 			const at = random.between(0, alive.length - 1);
 			const subject = alive[at];
 			assert.ok(subject);
-			const operation = first.pop() ?? random.weighted(OPERATIONS);
+			const operation = first.pop() ?? random.weighted(operations);
 			const beganAtMs = performance.now();
 			say(`${String(passed + 1).padStart(4)} ${subject.id} ${operation.name}`);
 			await operation.run(subject, bench);

@@ -71,10 +71,22 @@ export class Disks {
 		await this.#pool.snapshot(stored, this.path(id), { readOnly: false });
 	}
 
-	/** Stores the disk as it is now, read-only, at `to`. What writes to it must stand still. */
-	async store(id: string, mountPoint: string, to: string): Promise<void> {
-		await this.#native.call("sync", mountPoint);
+	/**
+	 * Stores the disk as it is now, read-only, at `to`. What writes to it must stand still. One whose file system gave up
+	 * because the pool was full has what was written before; memory that goes with it knows of more: `not_storable`.
+	 */
+	async store(id: string, mountPoint: string, to: string, { withMemory }: { withMemory: boolean }): Promise<void> {
+		try {
+			await this.#native.call("sync", mountPoint);
+		} catch (error) {
+			if (!isReadOnly(error)) throw (await this.#isPoolFull()) ? poolFull(id, error) : error;
+			if (withMemory) throw new DormiceError("not_storable", GAVE_UP, { cause: error });
+		}
 		await this.#pool.snapshot(this.path(id), to, { readOnly: true });
+	}
+
+	async #isPoolFull(): Promise<boolean> {
+		return (await this.#pool.space()).freeBytes < FULL_BELOW_BYTES;
 	}
 
 	/** Mounts the disk and, over it, the root file system `lower` made writable. */
@@ -109,4 +121,20 @@ export class Disks {
 		const { bsize, blocks, bfree } = await statfs(mountPoint);
 		return { usedBytes: (blocks - bfree) * bsize, totalBytes: blocks * bsize };
 	}
+}
+
+const GAVE_UP =
+	"Its disk has been read-only since it could not be written for want of room in the pool. " +
+	"Pause without memory: it boots from what was written.";
+
+/** A pool with less than this has no room for what somebody writes: what is left is in pieces. */
+const FULL_BELOW_BYTES = 16 << 20;
+
+function poolFull(id: string, cause: unknown): DormiceError {
+	const message = `The disk of ${id} cannot be written out: no space is left in the pool. Free some, or enlarge DORMICE_POOL_GIB.`;
+	return new DormiceError("disk_full", message, { cause });
+}
+
+function isReadOnly(error: unknown): boolean {
+	return error instanceof Error && error.message.includes("Read-only file system");
 }

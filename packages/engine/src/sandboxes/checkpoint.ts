@@ -60,7 +60,7 @@ export async function checkpoint(
 			memoryWritten();
 			host.faults.at("checkpoint.memory");
 			const { disk } = mountsOf(host, record.machineId);
-			await steps.time("disk", host.disks.store(record.id, disk, join(dir, "disk")));
+			await steps.time("disk", host.disks.store(record.id, disk, join(dir, "disk"), { withMemory: options.memory }));
 			host.faults.at("checkpoint.disk");
 			if (wentOn) {
 				// Nothing of what is left to do needs the sandbox: its disk is a copy, its memory is in files.
