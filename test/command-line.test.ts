@@ -14,7 +14,13 @@ const skip =
 interface Status {
 	running: boolean;
 	processes: Record<string, { pid: number }>;
-	sandboxes?: { running: number; dozing: number; asleep: number; paused: number };
+	sandboxes?: {
+		running: number;
+		dozing: number;
+		asleep: number;
+		paused: number;
+		isolations: Record<string, number>;
+	};
 }
 
 function dormice(...args: string[]): string {
@@ -67,6 +73,8 @@ function leftovers(): string[] {
 }
 
 let id = "";
+/** What a sandbox gets unasked on this machine. */
+let isolation = "";
 
 before(() => {
 	if (!skip) dormice("up", "--detach", "--port", "0");
@@ -83,7 +91,9 @@ test("a sandbox is made and worked in", { skip }, async () => {
 		stdout: "piped brown\n",
 		stderr: "",
 	});
-	const listed = JSON.parse(dormice("list", "--json")) as { sandboxID: string; metadata: unknown }[];
+	const listed = JSON.parse(dormice("list", "--json")) as { sandboxID: string; isolation: string; metadata: unknown }[];
+	isolation = listed[0]?.isolation ?? "";
+	assert.match(isolation, /^(gvisor|microvm)$/);
 	assert.deepEqual(
 		listed.map(({ sandboxID, metadata }) => [sandboxID, metadata]),
 		[[id, { a: "b" }]],
@@ -93,9 +103,31 @@ test("a sandbox is made and worked in", { skip }, async () => {
 test("asleep and awake: what was in memory is still there", { skip }, async () => {
 	await exec(id, ["echo kept > /dev/shm/word; nohup sleep 1000 > /dev/null 2>&1 &"]);
 	dormice("pause", id);
-	assert.deepEqual(status().sandboxes, { running: 0, dozing: 0, asleep: 0, paused: 1 });
+	const isolations = { [isolation]: 1 };
+	assert.deepEqual(status().sandboxes, { running: 0, dozing: 0, asleep: 0, paused: 1, isolations });
 	dormice("resume", id, "--timeout", "3600");
 	assert.deepEqual(await exec(id, ["cat /dev/shm/word; pgrep -c sleep"]), printed("kept\n1\n"));
+});
+
+test("a template says how its sandboxes rest, a team what keeps them apart at least", { skip }, () => {
+	interface Settings {
+		settings: object;
+		effective: { sleepAfterMs: number };
+	}
+	const set = (...args: string[]) => JSON.parse(dormice("template", "set", "base", "--json", ...args)) as Settings;
+	const { settings, effective } = set("--sleep-after", "61", "--keep-daily", "3", "--isolation", isolation);
+	assert.deepEqual(settings, { isolation, sleepAfterMs: 61_000, retention: { daily: 3 } });
+	assert.equal(effective.sleepAfterMs, 61_000);
+	assert.match(dormice("template", "show", "base"), /sleep-after +1 min +template\n/);
+	assert.match(dormice("template", "list"), new RegExp(`^base .* ready .*${isolation}`, "m"));
+	assert.match(dormice("template", "prepare", "base", "--isolation", isolation), /is ready for/);
+	assert.deepEqual(set("--sleep-after", "default", "--keep-daily", "default", "--isolation", "default").settings, {
+		retention: {},
+	});
+	assert.match(dormice("team", "set", "--minimum-isolation", isolation), new RegExp(`at least ${isolation}`));
+	const other = dormice("create", "--isolation", isolation).trim();
+	dormice("kill", other);
+	assert.match(dormice("team", "set", "--minimum-isolation", "default"), /any isolation/);
 });
 
 for (const name of ["server", "engine"]) {

@@ -26,11 +26,17 @@ export function parseNumber(text: string): number {
 }
 
 /** What a setting is given to take it back: its value is the platform's again. */
-const TAKE_BACK = "default";
+export type TakenBack = "default";
+const TAKEN_BACK: TakenBack = "default";
 
-/** As `parse` reads it, or null for what takes it back. */
-export function orDefault<T>(parse: (text: string) => T): (text: string) => T | null {
-	return (text) => (text === TAKE_BACK ? null : parse(text));
+/** As `parse` reads it, or what takes it back. Commander makes an empty text of null. */
+export function orDefault<T>(parse: (text: string) => T): (text: string) => T | TakenBack {
+	return (text) => (text === TAKEN_BACK ? TAKEN_BACK : parse(text));
+}
+
+/** As the API has it: null for what is taken back. */
+export function orNull<T>(value: T | TakenBack): T | null {
+	return value === TAKEN_BACK ? null : (value as T);
 }
 
 /** One of these words. */

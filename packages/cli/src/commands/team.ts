@@ -5,7 +5,7 @@ import type { Config } from "../config.ts";
 import { printJson, printLine } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
 import { connectTo, findTarget } from "../target.ts";
-import { orDefault, parseWord } from "../values.ts";
+import { orDefault, orNull, parseWord, type TakenBack } from "../values.ts";
 
 export function teamCommand(config: Config): Command {
 	return new Command("team")
@@ -38,14 +38,18 @@ function setCommand(config: Config): Command {
 			orDefault(parseWord(ISOLATIONS)),
 		)
 		.addHelpText("after", "\nExample:\n  dormice team set --minimum-isolation microvm")
-		.action(async (options: CommonOptions & { minimumIsolation: Isolation | null }) => {
+		.action(async (options: CommonOptions & { minimumIsolation: Isolation | TakenBack }) => {
 			const { teams } = connectTo(findTarget(config, options.data));
-			print(await teams.setMinimumIsolation(options.minimumIsolation), options);
+			print(await teams.setMinimumIsolation(orNull(options.minimumIsolation)), options);
 		});
 }
 
 function print(team: Team, { json }: CommonOptions): void {
-	if (json) printJson(team);
-	else
-		printLine(`${team.name} (${team.teamID}): its sandboxes have at least ${team.minimumIsolation ?? "any isolation"}`);
+	if (json) {
+		printJson(team);
+		return;
+	}
+	const { name, teamID, minimumIsolation } = team;
+	const least = minimumIsolation === null ? "any isolation" : `at least ${minimumIsolation}`;
+	printLine(`${name} (${teamID}): its sandboxes have ${least}`);
 }

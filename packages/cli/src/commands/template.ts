@@ -6,7 +6,7 @@ import { duration, printJson, printLine, printTable } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
 import { showProgress } from "../progress.ts";
 import { connectTo, findTarget } from "../target.ts";
-import { orDefault, parseDelay, parseNumber, parseWord } from "../values.ts";
+import { orDefault, orNull, parseDelay, parseNumber, parseWord, type TakenBack } from "../values.ts";
 
 export function templateCommand(config: Config): Command {
 	return new Command("template")
@@ -62,13 +62,13 @@ function showCommand(config: Config): Command {
 }
 
 interface SetOptions extends CommonOptions {
-	isolation?: IsolationWish | null;
-	doze?: "idle" | "always" | null;
-	dozeAfter?: number | null;
-	sleepAfter?: number | null;
-	keepLast?: number | null;
-	keepCheckpoints?: number | null;
-	keepDaily?: number | null;
+	isolation?: IsolationWish | TakenBack;
+	doze?: "idle" | "always" | TakenBack;
+	dozeAfter?: number | TakenBack;
+	sleepAfter?: number | TakenBack;
+	keepLast?: number | TakenBack;
+	keepCheckpoints?: number | TakenBack;
+	keepDaily?: number | TakenBack;
 }
 
 function setCommand(config: Config): Command {
@@ -132,9 +132,9 @@ function prepareCommand(config: Config): Command {
 
 function changeOf(options: SetOptions): TemplateChange {
 	const { isolation, doze, keepLast: last, keepCheckpoints: checkpoints, keepDaily: daily } = options;
-	const given = <Name extends string, T>(name: Name, value: T | undefined) =>
-		(value === undefined ? {} : { [name]: value }) as { [name in Name]?: T };
-	const milliseconds = (seconds: number | null | undefined) => (seconds ? seconds * 1000 : seconds);
+	const given = <Name extends string, T>(name: Name, value: T | TakenBack | undefined) =>
+		(value === undefined ? {} : { [name]: orNull(value) }) as { [name in Name]?: T | null };
+	const milliseconds = (delay: number | TakenBack | undefined) => (typeof delay === "number" ? delay * 1000 : delay);
 	return {
 		...given("isolation", isolation),
 		...given("doze", doze),

@@ -58,6 +58,11 @@ export class Isolations {
 		);
 	}
 
+	/** Whether this host runs it as a virtual machine in software. */
+	isEmulated(isolation: Isolation): boolean {
+		return this.#drivers.some((one) => one.isolation === isolation && one.emulated);
+	}
+
 	/** What there is, for whoever asked for something else. */
 	#offer(): string {
 		const { usable } = this;

@@ -34,6 +34,9 @@ export type Birth = { forkOf?: string | undefined };
 /** From memory everything runs already; a cold boot starts an init, a supervisor, and on a busy host takes its time. */
 const HEALTHY_WITHIN_MS = { memory: 10_000, disk: 60_000, own_disk: 60_000 } as const;
 
+/** A virtual machine in software does everything so many times slower. */
+const EMULATED_TIMES = 6;
+
 /** Long enough for the answer to whoever woke it. */
 const INTRODUCE_AFTER_MS = 300;
 
@@ -55,7 +58,7 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 		}
 		link = new Link({ address, httpsPorts: sandbox.network.httpsPorts, fresh: true });
 		const fresh = link;
-		const withinMs = HEALTHY_WITHIN_MS[origin.from];
+		const withinMs = HEALTHY_WITHIN_MS[origin.from] * (host.isolations.isEmulated(isolation) ? EMULATED_TIMES : 1);
 		const introduce = () => untilAnswered(fresh, introduction(sandbox, origin, birth), withinMs);
 		// A kernel of its own goes on at the time, and with the random numbers, of the moment it was stored: it is told before anything else.
 		if (origin.from !== "memory" || !origin.introduced || isolation === "microvm") await introduce();
