@@ -36,6 +36,7 @@ const PASSED_ON = [
 	"DORMICE_MEMORY_BUDGET_MIB",
 	"DORMICE_LOG_LEVEL",
 	"RUNSC_PATH",
+	"QEMU_PATH",
 ] as const;
 
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {

@@ -9,6 +9,9 @@
 //   host cut ADDRESS                          resets every TCP connection of the host's to this IPv4 address; prints how many
 //   host launch LOG PROCS... -- COMMAND...    COMMAND inside the cgroups whose cgroup.procs are named, its output in LOG
 //   host reroot PID TREE [SOURCE DEST]...     the mount TREE as the root of PID's mount namespace, SOURCEs bound inside
+//   host jail ROOT PID_FILE UID SOCKET ROUTER NETNS LINK MAC ADDRESS [ro|rw:SOURCE:DEST | dev:NAME]... -- COMMAND...
+//                                             COMMAND as UID in namespaces of its own, with what is named and a tap
+//   host ram PID PARENT TO TOUCHED            as TO, the file PARENT as PID, which has it mapped, changed it
 //   host call SOCKET JSON [DESCRIPTOR]...     one call of a gVisor control server, with descriptors; prints its answer
 //
 // Errors: one line on standard error, exit code 1.
@@ -39,6 +42,8 @@ int run_verb(int argc, char **argv) {
 	else if (!strcmp(verb, "cut") && argc == 2) cut(argv[1]);
 	else if (!strcmp(verb, "launch") && argc > 3) launch(argc - 1, argv + 1);
 	else if (!strcmp(verb, "reroot") && argc >= 3) reroot(argc - 1, argv + 1);
+	else if (!strcmp(verb, "jail") && argc > 10) jail(argc - 1, argv + 1);
+	else if (!strcmp(verb, "ram") && argc == 5) save_ram(argv[1], argv[2], argv[3], argv[4]);
 	else if (!strcmp(verb, "call") && argc >= 3) call(argc - 1, argv + 1);
 	else {
 		fprintf(stderr, "host: no such verb, or a wrong number of arguments: %s\n", verb);

@@ -26,3 +26,9 @@ void cut(const char *address);
 void launch(int argc, char **argv);
 void reroot(int argc, char **argv);
 void call(int argc, char **argv);
+
+// jail.c
+void jail(int argc, char **argv);
+
+// ram.c
+void save_ram(const char *pid, const char *parent, const char *to, const char *touched);

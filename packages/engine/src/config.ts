@@ -15,6 +15,8 @@ export type Config = {
 	readonly instance: string;
 	/** The gVisor binary. */
 	readonly runsc: string;
+	/** The QEMU binary, for microVMs. */
+	readonly qemu: string;
 	/** A btrfs mount of the user's own; undefined means a loop image under `data`. */
 	readonly pool: string | undefined;
 	/** Size of the loop image, in GiB. It is sparse: it takes what is used. */
@@ -43,6 +45,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
 		serverGid: integer(env, "DORMICE_SERVER_GID", 0, 0, 2 ** 31),
 		instance,
 		runsc: absolute(env, "RUNSC_PATH") ?? "/usr/bin/runsc",
+		qemu: absolute(env, "QEMU_PATH") ?? "/usr/bin/qemu-system-x86_64",
 		pool: absolute(env, "DORMICE_POOL"),
 		poolGiB: integer(env, "DORMICE_POOL_GIB", 100, 4, 1 << 20),
 		slotNet,

@@ -1,23 +1,32 @@
 import type { Isolation } from "@dormice/protocol";
 import type { Limits } from "./limits.ts";
 
-/** A machine put together and ready for a driver: mounts are mounted, the network slot is up, the cgroup is there. */
+/** A machine put together and ready for a driver: its disk is there, the network slot is up, the cgroup too. */
 export type Machine = {
 	readonly id: string;
 	/** The driver's own directory for this machine, below the run directory. */
 	readonly dir: string;
 	readonly hostname: string;
-	/** The writable root file system, mounted. */
+	/** The writable root file system, mounted; for drivers whose `disk` is "mounted". */
 	readonly root: string;
-	/** The network namespace that holds its one interface. */
+	/** The image of the writable disk, over the root file system `rootfsId`; for drivers whose `disk` is "attached". */
+	readonly disk: string;
+	readonly rootfsId: string;
+	/** The network namespace that holds its one interface, and the one with the router behind it. */
 	readonly netns: string;
+	readonly router: string;
+	/** A user and group id of the host's that is no other machine's: what runs for it needs to be nobody else. */
+	readonly uid: number;
 	readonly limits: Limits;
 	/** The supervisor's bundle, to be mounted read-only at `GUEST.mount`. */
 	readonly guest: string;
+	readonly guestId: string;
 	/** A file with the boot id of the guest's kernel: new on a cold boot, the same after a wake. */
 	readonly bootIdFile: string;
 	/** Its cgroup, relative to each controller's mount. */
 	readonly cgroup: string;
+	/** Where its output goes. */
+	readonly log: string;
 	/** A command that runs what follows it inside the machine's cgroups, with its output going to the machine's log. */
 	readonly launch: readonly string[];
 };
@@ -55,6 +64,10 @@ export interface Driver {
 	readonly isolation: Isolation;
 	/** Names the binary and the flags it runs with, exactly: a memory image is only readable by the same. */
 	readonly version: string;
+	/** How a sandbox's disk gets to its kernel: as a directory that the host has mounted, or as the image that it is. */
+	readonly disk: "mounted" | "attached";
+	/** What it takes of the host's memory beside what the guest has, in MiB. */
+	readonly overheadMiB: number;
 	/** Starts PID 1 from nothing; resolves to the host's process id of the machine. */
 	boot(machine: Machine): Promise<number>;
 	/** Starts the machine from the memory image in `memoryDir`; resolves to its process id on the host. */
@@ -63,7 +76,7 @@ export interface Driver {
 	prestart?(machine: Machine): Promise<void>;
 	/** Fills a machine that waits, while its root is still being mounted, as `mounted` tells. Resolves to its process id on the host. */
 	fill?(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number>;
-	/** What runs inside; none of it is asked. */
+	/** What runs inside; none of it is asked. Nothing where that cannot be seen from outside. */
 	processes(machine: Machine): Promise<Process[]>;
 	/** Stops the machine where it is, so that its disk stands still. */
 	pause(machine: Machine): Promise<void>;

@@ -12,6 +12,7 @@ import type { Host, HostParts } from "./host.ts";
 import { log } from "./log.ts";
 import { ReadyMachines } from "./machines/ready.ts";
 import { removeOrphans } from "./machines/remove.ts";
+import { Images } from "./microvm/images.ts";
 import { Native } from "./native.ts";
 import { Slots } from "./network/slots.ts";
 import { RootfsStore } from "./rootfs/rootfs.ts";
@@ -33,7 +34,10 @@ export async function openHost(config: Config): Promise<Host> {
 	const generations = new Generations(pool, faults);
 	const stored = await generations.list();
 	const needed = new Set([...stored, ...living].map(({ engineVersion }) => engineVersion ?? ""));
-	const { usable, reports } = await openDrivers(config, native, needed);
+	const rootfs = new RootfsStore(pool);
+	const guests = new Guests(config.data);
+	const images = new Images({ pool, rootfs, guests });
+	const { usable, reports } = await openDrivers(config, { native, pool, images }, needed);
 	for (const report of reports) if (!report.usable) log.warn({ report }, `${report.isolation} cannot be used`);
 	const logs = new Logs(config.data);
 	const disks = new Disks(pool, native);
@@ -54,9 +58,9 @@ export async function openHost(config: Config): Promise<Host> {
 		logs,
 		generations,
 		slots,
-		rootfs: new RootfsStore(pool),
+		rootfs,
 		disks,
-		guests: new Guests(config.data),
+		guests,
 		background: new Background(),
 	};
 	return { ...parts, ready: new ReadyMachines(parts, config.machinesReady) };

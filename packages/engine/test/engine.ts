@@ -125,7 +125,8 @@ export class TestEngine implements AsyncDisposable {
 /** A client of a sandbox's supervisor, straight to its address: no server is part of these tests. */
 export async function inside(address: string): Promise<{ run: (command: string) => Promise<string> }> {
 	const base = `http://${address}:49983`;
-	const deadline = Date.now() + 30_000;
+	// An emulated machine boots slowly, on a busy host more so.
+	const deadline = Date.now() + 180_000;
 	for (;;) {
 		const response = await fetch(`${base}/health`, {
 			headers: { connection: "close" },

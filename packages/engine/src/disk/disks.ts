@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, statfs, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, stat, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { command } from "../command.ts";
@@ -32,8 +32,13 @@ export class Disks {
 		return join(this.#pool.dir, "sandboxes", id);
 	}
 
+	/** The image that the disk is. */
+	image(id: string): string {
+		return join(this.path(id), IMAGE);
+	}
+
 	exists(id: string): boolean {
-		return existsSync(join(this.path(id), IMAGE));
+		return existsSync(this.image(id));
 	}
 
 	list(): Promise<string[]> {
@@ -74,10 +79,16 @@ export class Disks {
 	/**
 	 * Stores the disk as it is now, read-only, at `to`. What writes to it must stand still. One whose file system gave up
 	 * because the pool was full has what was written before; memory that goes with it knows of more: `not_storable`.
+	 * `mountPoint`: where the host has it mounted, if it has.
 	 */
-	async store(id: string, mountPoint: string, to: string, { withMemory }: { withMemory: boolean }): Promise<void> {
+	async store(
+		id: string,
+		mountPoint: string | undefined,
+		to: string,
+		{ withMemory }: { withMemory: boolean },
+	): Promise<void> {
 		try {
-			await this.#native.call("sync", mountPoint);
+			if (mountPoint !== undefined) await this.#native.call("sync", mountPoint);
 		} catch (error) {
 			if (!isReadOnly(error)) throw (await this.#isPoolFull()) ? poolFull(id, error) : error;
 			if (withMemory) throw new DormiceError("not_storable", GAVE_UP, { cause: error });
@@ -93,7 +104,7 @@ export class Disks {
 	async mount(id: string, at: { disk: string; root: string; lower: string }): Promise<void> {
 		if (!this.exists(id)) throw new DormiceError("sandbox_not_found", `Sandbox ${id} has no disk on this host.`);
 		for (const dir of [at.disk, at.root]) await mkdir(dir, { recursive: true, mode: 0o700 });
-		await this.#native.call("mount", join(this.path(id), IMAGE), at.disk, at.root, at.lower);
+		await this.#native.call("mount", this.image(id), at.disk, at.root, at.lower);
 	}
 
 	/** Undoes `mount`. Nothing to do is fine. */
@@ -117,7 +128,12 @@ export class Disks {
 		for (const name of await readdir(this.#trash)) await this.#pool.deleteSubvolume(join(this.#trash, name));
 	}
 
-	async usage(mountPoint: string): Promise<{ usedBytes: number; totalBytes: number }> {
+	/** Of one that the host has not mounted, what its image takes is all that is known. */
+	async usage(id: string, mountPoint: string | undefined): Promise<{ usedBytes: number; totalBytes: number }> {
+		if (mountPoint === undefined) {
+			const image = await stat(this.image(id));
+			return { usedBytes: image.blocks * 512, totalBytes: image.size };
+		}
 		const { bsize, blocks, bfree } = await statfs(mountPoint);
 		return { usedBytes: (blocks - bfree) * bsize, totalBytes: blocks * bsize };
 	}

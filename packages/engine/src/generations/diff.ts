@@ -6,7 +6,7 @@ import { command } from "../command.ts";
 import type { Process } from "../driver.ts";
 import type { Host } from "../host.ts";
 import { bestEffort } from "../log.ts";
-import { mountsOf } from "../machines/machine.ts";
+import { mountedDisk } from "../machines/machine.ts";
 import { processesOf } from "../sandboxes/processes.ts";
 import type { Comparison } from "./compare.ts";
 
@@ -53,7 +53,9 @@ async function target(host: Host, to: To): Promise<{ disk: string; rootfsId: str
 	}
 	const record = await host.records.read(to.value);
 	if (!record) throw new DormiceError("sandbox_not_found", `Sandbox ${to.value} has no processes on this host.`);
-	await command("sync", ["-f", mountsOf(host, record.machineId).disk], { timeoutMs: WITHIN_MS });
+	// What only its own kernel has mounted is as that wrote it.
+	const mounted = mountedDisk(host, record);
+	if (mounted !== undefined) await command("sync", ["-f", mounted], { timeoutMs: WITHIN_MS });
 	return { disk: host.disks.path(record.id), rootfsId: record.rootfsId, processes: await processesOf(host, record) };
 }
 

@@ -22,6 +22,8 @@ const IMAGE_FILES = ["checkpoint.img", "pages_meta.img", "pages.img"];
 /** gVisor: an own kernel in user space, on any Linux host. */
 export class GvisorDriver implements Driver {
 	readonly isolation = "gvisor";
+	readonly disk = "mounted";
+	readonly overheadMiB = 0;
 	readonly version: string;
 	readonly prestart: Driver["prestart"];
 	readonly fill: Driver["fill"];

@@ -14,10 +14,13 @@ export type Slot = {
 	readonly address: string;
 	/** Path of the guest's namespace. */
 	readonly netns: string;
+	/** Path of the router's namespace, where the link DOWNLINK leads to the guest. */
+	readonly router: string;
 };
 
 export function slotOf(slotNet: string, n: number): Slot {
-	return { n, address: slotAddresses(slotNet, n).router, netns: `/run/netns/${guestName(n)}` };
+	const path = (name: string) => `/run/netns/${name}`;
+	return { n, address: slotAddresses(slotNet, n).router, netns: path(guestName(n)), router: path(routerName(n)) };
 }
 
 /** Makes the slot's namespaces, links and firewall: two processes, since each `ip` start costs milliseconds. */

@@ -4,7 +4,7 @@ import type { Process } from "../driver.ts";
 import type { Manifest } from "../generations/generations.ts";
 import type { Host } from "../host.ts";
 import { bestEffort } from "../log.ts";
-import { machineOf, mountsOf } from "../machines/machine.ts";
+import { driverOf, machineOf, mountedDisk } from "../machines/machine.ts";
 import { Steps } from "../steps.ts";
 import type { SandboxRecord } from "./record.ts";
 
@@ -59,8 +59,10 @@ export async function checkpoint(
 			if (options.memory) await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
 			memoryWritten();
 			host.faults.at("checkpoint.memory");
-			const { disk } = mountsOf(host, record.machineId);
-			await steps.time("disk", host.disks.store(record.id, disk, join(dir, "disk"), { withMemory: options.memory }));
+			const store = host.disks.store(record.id, mountedDisk(host, record), join(dir, "disk"), {
+				withMemory: options.memory,
+			});
+			await steps.time("disk", store);
 			host.faults.at("checkpoint.disk");
 			if (wentOn) {
 				// Nothing of what is left to do needs the sandbox: its disk is a copy, its memory is in files.
@@ -103,15 +105,4 @@ export async function resume(host: Host, record: SandboxRecord): Promise<void> {
 		host.faults.at("resume.done");
 	}
 	await host.records.write({ ...record, phase: "running" });
-}
-
-function driverOf(host: Host, record: SandboxRecord) {
-	const ofKind = host.drivers.filter((one) => one.isolation === record.isolation);
-	const driver = ofKind.find((one) => one.version === record.engineVersion) ?? ofKind[0];
-	if (!driver)
-		throw new DormiceError(
-			"isolation_unavailable",
-			`The ${record.isolation} driver, which ${record.id} runs under, does not work on this host any more.`,
-		);
-	return driver;
 }

@@ -69,6 +69,11 @@ export async function restore(host: Host, id: string, limits: Limits, generation
 	});
 }
 
+/** What a machine may use of the host, so that its guest has what it was promised. */
+function withOverhead({ overheadMiB }: Driver, limits: Limits): Limits {
+	return { ...limits, memoryMiB: limits.memoryMiB + overheadMiB };
+}
+
 type NewRecord = Pick<SandboxRecord, "id" | "limits" | "rootfsId" | "guestId" | "bootId">;
 type Launch = (machine: Machine, mounted: Promise<unknown>) => Promise<number>;
 type Disk = { keepOnFailure: boolean; make: () => Promise<void> };
@@ -93,13 +98,15 @@ async function start(
 		const machine = machineOf(host, record, record.id);
 		await mkdir(machine.dir, { recursive: true, mode: 0o700 });
 		await Promise.all([
-			ready ? host.logs.adopt(machineId, record.id) : host.cgroups.create(machineId, record.limits),
+			ready
+				? host.logs.adopt(machineId, record.id)
+				: host.cgroups.create(machineId, withOverhead(driver, record.limits)),
 			writeFile(machine.bootIdFile, `${record.bootId}\n`),
 		]);
 		const at = { ...mountsOf(host, machineId), lower: host.rootfs.path(record.rootfsId) };
 		const mounted = steps.time(
 			"disk",
-			disk.make().then(() => host.disks.mount(record.id, at)),
+			disk.make().then(() => (driver.disk === "mounted" ? host.disks.mount(record.id, at) : undefined)),
 		);
 		try {
 			host.faults.at("machine.launch");

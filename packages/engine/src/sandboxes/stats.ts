@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { engine } from "@dormice/protocol";
 import type { Host } from "../host.ts";
-import { mountsOf } from "../machines/machine.ts";
+import { mountedDisk } from "../machines/machine.ts";
 import type { SandboxRecord } from "./record.ts";
 
 /** What the sandbox uses now, seen from outside. */
@@ -11,7 +11,7 @@ export async function stats(
 ): Promise<MessageInitShape<typeof engine.StatsResponseSchema>> {
 	const [usage, disk] = await Promise.all([
 		host.cgroups.usage(record.machineId),
-		host.disks.usage(mountsOf(host, record.machineId).disk),
+		host.disks.usage(record.id, mountedDisk(host, record)),
 	]);
 	return {
 		cpuUsageUs: BigInt(usage.cpuUs),

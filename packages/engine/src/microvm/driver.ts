@@ -1,0 +1,169 @@
+import { constants } from "node:fs";
+import { chmod, chown, copyFile, mkdir, open, readFile, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DormiceError, GUEST } from "@dormice/protocol";
+import { command, failed } from "../command.ts";
+import type { Pool } from "../disk/pool.ts";
+import type { Driver, Machine, Process } from "../driver.ts";
+import type { Native } from "../native.ts";
+import { DOWNLINK } from "../network/rules.ts";
+import { MAC } from "../network/slot.ts";
+import { commandLine, GIVEN, type Monitor } from "./command-line.ts";
+import type { Images } from "./images.ts";
+import type { Kernel } from "./kernel.ts";
+import { qmp } from "./qmp.ts";
+
+/** A guest's memory as of the checkpoint, the state of its devices, and which of its memory had been used since its start. */
+const [MEMORY, STATE, TOUCHED] = ["memory", "state", "touched"];
+
+const STARTS_WITHIN_MS = 60_000;
+/** Of device state; it takes a few hundred KiB. */
+const MAX_STATE_BYTES = 64 << 20;
+
+export type MicrovmParts = { native: Native; pool: Pool; images: Images };
+
+/**
+ * QEMU: a machine with a kernel of its own. Its memory is a private mapping of a file that is never written, the stored
+ * memory that it went on from or one of zeroes: machines that went on from the same share what they did not change, and
+ * a checkpoint writes only what this one did.
+ */
+export class MicrovmDriver implements Driver {
+	readonly isolation = "microvm";
+	readonly disk = "attached";
+	readonly version: string;
+	readonly overheadMiB: number;
+	readonly #monitor: Monitor;
+	readonly #kernel: Kernel;
+	readonly #parts: MicrovmParts;
+
+	constructor(version: string, monitor: Monitor, kernel: Kernel, parts: MicrovmParts) {
+		this.version = version;
+		// Emulation keeps what it translated.
+		this.overheadMiB = monitor.acceleration === "kvm" ? 64 : 192;
+		this.#monitor = monitor;
+		this.#kernel = kernel;
+		this.#parts = parts;
+	}
+
+	async boot(machine: Machine): Promise<number> {
+		return this.#start(machine, await this.#zeroes(machine.limits.memoryMiB));
+	}
+
+	async restore(machine: Machine, memoryDir: string): Promise<number> {
+		return this.#start(machine, join(memoryDir, MEMORY), join(memoryDir, STATE));
+	}
+
+	/** Only the guest's kernel knows. */
+	async processes(): Promise<Process[]> {
+		return [];
+	}
+
+	async pause(machine: Machine): Promise<void> {
+		await qmp(socketOf(machine), [["stop"]]);
+	}
+
+	async resume(machine: Machine): Promise<void> {
+		await qmp(socketOf(machine), [["cont"]]);
+	}
+
+	async isPaused(machine: Machine): Promise<boolean> {
+		return (await status(machine)) === "paused";
+	}
+
+	async checkpoint(machine: Machine, memoryDir: string): Promise<void> {
+		const state = join(machine.dir, "own", STATE);
+		// The devices without the memory, which the usual way of storing a machine would write whole.
+		await qmp(socketOf(machine), [["xen-save-devices-state", { filename: `${GIVEN.own}/${STATE}`, live: false }]]);
+		await takeFile(state, join(memoryDir, STATE));
+		const pid = await readFile(pidFileOf(machine), "utf8");
+		// By its own view of the file: the generation may have been deleted since it started.
+		const from = `/proc/${pid}/root${GIVEN.memory}`;
+		await this.#parts.native.call("ram", pid, from, join(memoryDir, MEMORY), join(memoryDir, TOUCHED));
+	}
+
+	async #start(machine: Machine, memory: string, state?: string): Promise<number> {
+		const { images, native } = this.#parts;
+		const [root, guest] = await Promise.all([images.rootfs(machine.rootfsId), images.guest(machine.guestId)]);
+		const { drives } = GIVEN;
+		const given = [
+			`ro:${this.#kernel.vmlinuz}:${GIVEN.kernel}`,
+			`ro:${this.#kernel.initramfs}:${GIVEN.initramfs}`,
+			`ro:${this.#kernel.modules}:${drives.modules}`,
+			`ro:${root}:${drives.root}`,
+			`ro:${guest}:${drives.guest}`,
+			`rw:${machine.disk}:${drives.disk}`,
+			`ro:${memory}:${GIVEN.memory}`,
+			...(state === undefined ? [] : [`ro:${state}:${GIVEN.state}`]),
+			`rw:${join(machine.dir, "own")}:${GIVEN.own}`,
+			...(this.#monitor.acceleration === "kvm" ? ["dev:kvm"] : []),
+		];
+		for (const name of ["jail", "own"]) await mkdir(join(machine.dir, name), { recursive: true, mode: 0o700 });
+		for (const path of [join(machine.dir, "own"), machine.disk]) await chown(path, machine.uid, machine.uid);
+		const pidFile = pidFileOf(machine);
+		const who = [join(machine.dir, "jail"), pidFile, String(machine.uid), socketOf(machine)];
+		const network = [machine.router, machine.netns, DOWNLINK, MAC.router, GUEST.gateway];
+		const jail = [native.path, "jail", ...who, ...network, ...given, "--"];
+		const qemu = commandLine(this.#monitor, machine, state !== undefined);
+		const [file = "", ...args] = [...machine.launch, ...jail, ...qemu];
+		await command(file, args, { timeoutMs: STARTS_WITHIN_MS });
+		const pid = Number(await readFile(pidFile, "utf8"));
+		await runs(machine, pid);
+		return pid;
+	}
+
+	/** A file of zeroes that takes no room: the memory of a machine that was switched on. */
+	async #zeroes(memoryMiB: number): Promise<string> {
+		const path = join(this.#parts.pool.dir, "blank", `memory-${memoryMiB}`);
+		await using _ = await open(path, "a", 0o644);
+		await truncate(path, memoryMiB * 2 ** 20);
+		return path;
+	}
+}
+
+/** Resolves when it runs; throws when it ended instead. */
+async function runs(machine: Machine, pid: number): Promise<void> {
+	for (const deadline = Date.now() + STARTS_WITHIN_MS; ; await sleep(3)) {
+		const now = await status(machine).catch((error: unknown) => {
+			// It has not answered yet, or never will.
+			if (isAlive(pid) && Date.now() < deadline) return "starting";
+			return String(error);
+		});
+		if (now === "running") return;
+		if (!isAlive(pid)) throw failed("QEMU", "ended", (await readFile(machine.log, "utf8")).slice(-500));
+		if (Date.now() > deadline) throw failed("QEMU", "slow", `${machine.id} is ${now} still`);
+	}
+}
+
+async function status(machine: Machine): Promise<string> {
+	const [answer] = await qmp(socketOf(machine), [["query-status"]]);
+	return (answer as { status: string }).status;
+}
+
+function isAlive(pid: number): boolean {
+	try {
+		return process.kill(pid, 0);
+	} catch {
+		return false;
+	}
+}
+
+/** Moves out what QEMU wrote. Whoever took that over may have put something else there: a link to a file of the host's. */
+async function takeFile(from: string, to: string): Promise<void> {
+	await using file = await open(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+	const info = await file.stat();
+	if (!info.isFile() || info.size > MAX_STATE_BYTES) {
+		throw new DormiceError("command_failed", "What QEMU stored of its devices is no state.");
+	}
+	await copyFile(`/proc/self/fd/${file.fd}`, to, constants.COPYFILE_EXCL);
+	// Whichever machine goes on from it reads it as a user of its own.
+	await chmod(to, 0o644);
+}
+
+function socketOf(machine: Machine): string {
+	return join(machine.dir, "qmp");
+}
+
+function pidFileOf(machine: Machine): string {
+	return join(machine.dir, "pid");
+}
