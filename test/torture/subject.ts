@@ -121,7 +121,9 @@ export class Subject {
 	/** After a crash of the sandbox itself: memory may be gone, what was fsynced is not. */
 	async checkDisk(): Promise<void> {
 		const sandbox = await until("the supervisor", ANSWER_WITHIN_MS, () => this.connect());
-		const { stdout } = await until("a command", ANSWER_WITHIN_MS, () => sandbox.commands.run("touch witness.log; wc -l < witness.log"));
+		const { stdout } = await until("a command", ANSWER_WITHIN_MS, () =>
+			sandbox.commands.run("touch witness.log; wc -l < witness.log"),
+		);
 		this.#mustKnow(Number(stdout));
 	}
 

@@ -90,14 +90,10 @@ export class Disks {
 		try {
 			if (mountPoint !== undefined) await this.#native.call("sync", mountPoint);
 		} catch (error) {
-			if (!isReadOnly(error)) throw (await this.#isPoolFull()) ? poolFull(id, error) : error;
+			if (!isReadOnly(error)) throw error;
 			if (withMemory) throw new DormiceError("not_storable", GAVE_UP, { cause: error });
 		}
 		await this.#pool.snapshot(this.path(id), to, { readOnly: true });
-	}
-
-	async #isPoolFull(): Promise<boolean> {
-		return (await this.#pool.space()).freeBytes < FULL_BELOW_BYTES;
 	}
 
 	/** Mounts the disk and, over it, the root file system `lower` made writable. */
@@ -142,14 +138,6 @@ export class Disks {
 const GAVE_UP =
 	"Its disk has been read-only since it could not be written for want of room in the pool. " +
 	"Pause without memory: it boots from what was written.";
-
-/** A pool with less than this has no room for what somebody writes: what is left is in pieces. */
-const FULL_BELOW_BYTES = 16 << 20;
-
-function poolFull(id: string, cause: unknown): DormiceError {
-	const message = `The disk of ${id} cannot be written out: no space is left in the pool. Free some, or enlarge DORMICE_POOL_GIB.`;
-	return new DormiceError("disk_full", message, { cause });
-}
 
 function isReadOnly(error: unknown): boolean {
 	return error instanceof Error && error.message.includes("Read-only file system");

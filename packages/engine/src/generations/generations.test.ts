@@ -12,7 +12,8 @@ import { type Filled, Generations } from "./generations.ts";
 async function plainPool() {
 	const dir = await mkdtemp(join(tmpdir(), "dormice-generations-"));
 	await mkdir(join(dir, "generations"));
-	const pool = { dir, deleteSubvolume: async () => undefined, sync: async () => undefined } as unknown as Pool;
+	const space = async () => ({ totalBytes: 2 ** 40, freeBytes: 2 ** 40 });
+	const pool = { dir, space, deleteSubvolume: async () => undefined, sync: async () => undefined } as unknown as Pool;
 	return { dir, generations: new Generations(pool) };
 }
 

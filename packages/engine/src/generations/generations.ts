@@ -9,6 +9,7 @@ import type { Process } from "../driver.ts";
 import { Faults } from "../faults.ts";
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
+import { ofFullPool } from "../no-space.ts";
 import { Summing } from "./summing.ts";
 import { type FileSum, firstDamage } from "./sums.ts";
 
@@ -100,9 +101,10 @@ export class Generations {
 			await this.#pool.sync();
 			return manifest;
 		} catch (error) {
+			const told = await ofFullPool(error, this.#pool);
 			await this.#remove(partial);
 			await this.#remove(this.dir(id));
-			throw error;
+			throw told;
 		}
 	}
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DormiceError } from "@dormice/protocol";
-import { fromErrno } from "./errno.ts";
+import { fromErrno, ofFullPool } from "./no-space.ts";
 
 const withCode = (code: string) => Object.assign(new Error(code), { code });
 const ROWS: readonly [unknown, string | undefined][] = [
@@ -18,4 +18,14 @@ test("a full pool is told as one, and anything else stays what it was", () => {
 		if (reason === undefined) assert.equal(told, error);
 		else assert.equal((told as DormiceError).reason, reason);
 	}
+});
+
+test("what fails in a full pool fails for want of room, but for what the caller can mend", async () => {
+	const panic = new DormiceError("command_failed", "nil pointer dereference");
+	const open = new DormiceError("not_storable", "a deleted file is open");
+	const [full, roomy] = [0, 1 << 30].map((freeBytes) => ({ space: async () => ({ totalBytes: 1 << 30, freeBytes }) }));
+	assert.ok(full && roomy);
+	assert.equal(((await ofFullPool(panic, full)) as DormiceError).reason, "disk_full");
+	assert.equal(await ofFullPool(panic, roomy), panic);
+	assert.equal(await ofFullPool(open, full), open);
 });
