@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Sandbox } from "e2b";
 import { TestPlatform, until } from "../testing/platform.ts";
 
@@ -7,7 +8,7 @@ type Created = { sandboxID: string; isolation: string; reason: string };
 type Options = Parameters<TestPlatform["start"]>[0];
 type Prepared = { isolation: string; state: string; step?: string };
 
-describe("isolation", { timeout: 120_000 }, () => {
+describe("isolation", { timeout: 240_000 }, () => {
 	let platform: TestPlatform;
 	before(async () => {
 		platform = await TestPlatform.open();
@@ -184,16 +185,18 @@ describe("isolation", { timeout: 120_000 }, () => {
 
 	test("spares are of what was used lately, no more than one a template", async () => {
 		await withMicrovm("emulated", { allowEmulation: true, spares: 1 });
-		const frozen = () =>
-			[...platform.engine.sandboxes.values()]
-				.filter(({ state }) => state === "frozen")
-				.map(({ isolation }) => isolation);
-		await until(() => frozen().join() === "gvisor");
+		const frozen = () => [...platform.engine.sandboxes.values()].filter(({ state }) => state === "frozen");
+		const kinds = () =>
+			frozen()
+				.map(({ isolation }) => isolation)
+				.join();
+		await until(() => kinds() === "gvisor");
 		for (let i = 0; i < 3; i++) assert.equal((await create({ isolation: "microvm" })).status, 201);
-		await until(() => frozen().join() === "microvm");
-		const restores = platform.engine.calls.get("restore");
-		assert.equal((await create({ isolation: "microvm" })).isolation, "microvm");
-		assert.equal(platform.engine.calls.get("restore"), restores, "thawed, not restored");
+		await until(() => kinds() === "microvm");
+		// The engine has it a moment before the server knows.
+		await sleep(500);
+		const [spare] = frozen();
+		assert.equal((await create({ isolation: "microvm" })).sandboxID, spare?.id, "thawed, not restored");
 	});
 
 	test("a new engine or supervisor has them prepared anew when they are asked for", async () => {
