@@ -11,13 +11,13 @@ suite("a crowd of wakes", () => {
 	let ids: string[] = [];
 	before(async () => {
 		platform = await TestPlatform.open();
-		await platform.stop();
-		await platform.start({ startWaitMs: 400 });
 		const lifecycle = { onTimeout: "pause", autoResume: true } as const;
 		const made = Array.from({ length: 5 }, () =>
 			Sandbox.create({ ...platform.e2b, lifecycle, timeoutMs: 600_000 }).then(({ sandboxId }) => sandboxId),
 		);
 		ids = await Promise.all(made);
+		await platform.stop();
+		await platform.start({ startWaitMs: 2_000 });
 	});
 	after(() => platform[Symbol.asyncDispose]());
 
@@ -26,7 +26,7 @@ suite("a crowd of wakes", () => {
 
 	test("who waits too long for a place is told when to come again, and is woken then", async () => {
 		await putToSleep();
-		platform.engine.delaysMs.set("restore", 1_500);
+		platform.engine.delaysMs.set("restore", 4_500);
 		const answers = await Promise.all(ids.map((id) => platform.sandbox(id, APP_PORT, "/count")));
 		const statuses = answers.map(({ status }) => status);
 		assert.deepEqual(statuses.toSorted(), [200, 200, 503, 503, 503], "first come, first served, and two at a time");
@@ -43,9 +43,23 @@ suite("a crowd of wakes", () => {
 		for (const id of ids) assert.equal((await platform.sandbox(id, APP_PORT, "/count")).status, 200);
 	});
 
+	test("forks made by one request wait for each other as long as it takes", async () => {
+		platform.engine.delaysMs.set("restore", 900);
+		const [id = ""] = ids;
+		const { status, body } = await platform.api("POST", `/sandboxes/${id}/fork`, { count: 6, timeout: 600 });
+		platform.engine.delaysMs.clear();
+		assert.equal(status, 201);
+		const forks = (body as { sandbox?: { sandboxID: string } }[]).map(({ sandbox }) => sandbox?.sandboxID);
+		assert.deepEqual(
+			forks.filter((fork) => fork === undefined),
+			[],
+		);
+		for (const fork of forks) await Sandbox.kill(fork ?? "", platform.e2b);
+	});
+
 	test("who leaves before it was their turn gives up the place, if nobody else waits for the same", async () => {
 		await putToSleep();
-		platform.engine.delaysMs.set("restore", 250);
+		platform.engine.delaysMs.set("restore", 600);
 		const before = restores();
 		const [one = "", two = "", three = "", four = ""] = ids;
 		const first = [one, two].map((id) => platform.sandbox(id, APP_PORT, "/count"));

@@ -1,5 +1,6 @@
 import { DormiceError } from "@dormice/protocol";
 import type { GenerationRow } from "../database/schema.ts";
+import { eachOf } from "../lifetime/wait.ts";
 import type { Templates } from "../templates/templates.ts";
 import { checkpoint } from "./checkpoint.ts";
 import { createSandbox, type Source } from "./create.ts";
@@ -51,7 +52,12 @@ export async function fork(
 			rest: { doze, dozeAfterMs, sleepAfterMs },
 			retention: record.retention,
 		};
-		return await Promise.allSettled(Array.from({ length: count }, () => createSandbox(host, request)));
+		const made: PromiseSettledResult<Resident>[] = [];
+		// No more at once than can start: the last ones would lose their patience over the first ones.
+		await eachOf(Array(count).keys(), host.config.concurrentStarts, async (index) => {
+			[made[index]] = await Promise.allSettled([createSandbox(host, request)]);
+		});
+		return made;
 	} finally {
 		host.unfinished.delete(generation.id);
 	}
