@@ -45,10 +45,11 @@ Examples:
 			const paths = platformPaths(data);
 			try {
 				const allowed = options.allowEmulation ? passingOn(config, { DORMICE_ALLOW_EMULATION: "1" }) : config;
-				await withPlatform(paths, allowed, showProgress(), async () => {
+				const tell = async () => {
 					const { tellStory } = await import("../demo/story.ts");
 					await tellStory(timeline, findTarget(config, data), { dataDir: data, isolation: options.isolation });
-				});
+				};
+				await withPlatform(paths, allowed, showProgress(), tell, { microvms: options.isolation === "microvm" });
 			} finally {
 				if (options.json) printJson({ steps: timeline.moments });
 				if (options.data === undefined) {

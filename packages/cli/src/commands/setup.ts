@@ -1,4 +1,5 @@
-import { Command } from "commander";
+import { ISOLATIONS, type Isolation } from "@dormice/protocol";
+import { Command, Option } from "commander";
 import type { Config } from "../config.ts";
 import { printJson, printLine } from "../output.ts";
 import { buildBase } from "../platform/engine.ts";
@@ -9,12 +10,13 @@ import { keep, prepare, startLock, waitUntilHealthy } from "../platform/up.ts";
 import type { CommonOptions } from "../program.ts";
 import { type Progress, showProgress, step } from "../progress.ts";
 import { requireRoot } from "../setup/root.ts";
-import { setUp } from "../setup/setup.ts";
+import { type SetupWishes, setUp } from "../setup/setup.ts";
 import { endSignal } from "../signals.ts";
 import { parsePort } from "./up.ts";
 
 interface SetupOptions extends CommonOptions {
 	port?: number;
+	isolation?: Isolation;
 }
 
 export function setupCommand(config: Config): Command {
@@ -26,13 +28,21 @@ export function setupCommand(config: Config): Command {
 				"Doing it again is quick and harmless; when it was interrupted, it goes on where it stopped.",
 		)
 		.option("--port <n>", "port of the API and of all sandboxes; 0 picks a free one (first time: 3999)", parsePort)
-		.addHelpText("after", "\nExample:\n  sudo dormice setup --data /srv/dormice")
+		.addOption(
+			new Option("--isolation <what>", "also set up what this needs: microvm takes QEMU and a kernel").choices(
+				ISOLATIONS,
+			),
+		)
+		.addHelpText(
+			"after",
+			"\nExamples:\n  sudo dormice setup --data /srv/dormice\n  sudo dormice setup --isolation microvm",
+		)
 		.action(async (options: SetupOptions) => {
 			requireRoot("`dormice setup`", "it installs packages and makes a user");
 			const paths = platformPaths(options.data ?? config.data);
 			const progress = showProgress();
 			await using _lock = await startLock(paths, progress);
-			if (runningKeeper(paths)) await refresh(paths, config, progress);
+			if (runningKeeper(paths)) await refresh(paths, config, options, progress);
 			else await startOnce(paths, config, options, progress);
 			if (options.json) printJson({ data: paths.data, ready: true });
 			else printLine("Dormice is set up.");
@@ -40,10 +50,10 @@ export function setupCommand(config: Config): Command {
 }
 
 /** The platform is up: only completes what is missing. */
-async function refresh(paths: PlatformPaths, config: Config, progress: Progress): Promise<void> {
+async function refresh(paths: PlatformPaths, config: Config, options: SetupOptions, progress: Progress): Promise<void> {
 	const keeper = runningKeeper(paths);
 	const variables = readVariables(paths.variables, config.passedOn);
-	await setUp({ paths, path: config.path, variables, progress });
+	await setUp({ paths, path: config.path, variables, progress, ...wishes(options) });
 	if (keeper) await waitUntilHealthy(paths, keeper);
 	await step(progress, "Base template", (line) => buildBase(paths, line, endSignal()));
 }
@@ -55,7 +65,8 @@ async function startOnce(
 	options: SetupOptions,
 	progress: Progress,
 ): Promise<void> {
-	await prepare(paths, config, options.port === undefined ? {} : { port: options.port }, progress);
+	const choices = options.port === undefined ? {} : { port: options.port };
+	await prepare(paths, config, choices, progress, wishes(options));
 	const done = new AbortController();
 	const interrupted = endSignal();
 	let ready = false;
@@ -68,4 +79,8 @@ async function startOnce(
 		},
 	});
 	if (!ready) interrupted.throwIfAborted();
+}
+
+function wishes({ isolation }: SetupOptions): SetupWishes {
+	return { microvms: isolation === "microvm" };
 }

@@ -35,7 +35,7 @@ export function testCommand(config: Config): Command {
 		.action(async (files: string[]) => {
 			requireRoot("`dormice test`", "it runs real sandboxes");
 			const paths = platformPaths(mkdtempSync("/var/tmp/dormice-test-"));
-			await setUp({ paths, path: config.path, variables: config.passedOn, progress: showProgress() });
+			await setUp({ paths, path: config.path, variables: config.passedOn, microvms: true, progress: showProgress() });
 			try {
 				process.exitCode = await checkAndTest(files, paths.data, config);
 			} finally {

@@ -13,6 +13,8 @@ export interface PlatformPaths {
 	readonly apiKey: string;
 	readonly postgres: string;
 	readonly guest: string;
+	/** What microVMs boot. */
+	readonly kernel: string;
 	/** Compiled code of the platform's programs, by program: most of their start would be compiling. */
 	readonly cache: string;
 	readonly logs: string;
@@ -41,6 +43,7 @@ export function platformPaths(dataDir: string): PlatformPaths {
 		apiKey: join(data, "api-key"),
 		postgres: join(data, "postgres"),
 		guest: join(data, "guest"),
+		kernel: join(data, "kernel"),
 		cache: join(data, "cache"),
 		logs: join(data, "logs"),
 		sandboxLogs: join(data, "logs/sandboxes"),

@@ -5,7 +5,7 @@ import { DormiceError } from "@dormice/protocol";
 import type { Config } from "../config.ts";
 import { inheritedEnvironment } from "../config.ts";
 import type { Progress, ProgressEvent } from "../progress.ts";
-import { setUp } from "../setup/setup.ts";
+import { type SetupWishes, setUp } from "../setup/setup.ts";
 import { Keeper } from "./keeper.ts";
 import { Lock } from "./lock.ts";
 import { boundLog, openLog } from "./log-file.ts";
@@ -48,10 +48,11 @@ export async function prepare(
 	config: Config,
 	choices: Choices,
 	progress: Progress,
+	{ microvms = false }: SetupWishes = {},
 ): Promise<Settings> {
 	const recorded = readSettings(paths.settings);
 	const variables = readVariables(paths.variables, config.passedOn);
-	await setUp({ paths, path: config.path, variables, progress });
+	await setUp({ paths, path: config.path, variables, microvms, progress });
 	const wanted: Settings = { ...recorded, ...choices };
 	// A server that an earlier keeper left behind will be adopted; the port is taken by it.
 	if (!readRecord(recordPath(paths, "server"))) {

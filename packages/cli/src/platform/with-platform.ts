@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { Config } from "../config.ts";
 import type { Progress } from "../progress.ts";
+import type { SetupWishes } from "../setup/setup.ts";
 import { takeDown } from "./down.ts";
 import { runningKeeper } from "./keeper.ts";
 import type { PlatformPaths } from "./paths.ts";
@@ -12,6 +13,7 @@ export async function withPlatform<T>(
 	config: Config,
 	progress: Progress,
 	work: () => Promise<T>,
+	wishes: SetupWishes = {},
 ): Promise<T> {
 	const keeper = runningKeeper(paths);
 	if (keeper) {
@@ -22,7 +24,7 @@ export async function withPlatform<T>(
 		{
 			await using _lock = await startLock(paths, progress);
 			// A platform of its own must not take the port of another: a new one gets a free one.
-			await prepare(paths, config, existsSync(paths.settings) ? {} : { port: 0 }, progress);
+			await prepare(paths, config, existsSync(paths.settings) ? {} : { port: 0 }, progress, wishes);
 			await keepInBackground(paths, progress);
 		}
 		return await work();

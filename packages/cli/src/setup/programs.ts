@@ -25,6 +25,13 @@ export const PROGRAMS: readonly Program[] = [
 	{ package: "ca-certificates", proof: "/etc/ssl/certs/ca-certificates.crt", purpose: "TLS" },
 ];
 
+/** What microVMs need besides; only for those who asked for them. */
+export const MICROVM_PROGRAMS: readonly Program[] = [
+	{ package: "qemu-system-x86", proof: "qemu-system-x86_64", purpose: "running microVMs" },
+	{ package: "erofs-utils", proof: "mkfs.erofs", purpose: "read-only images for microVMs" },
+	{ package: "kmod", proof: "depmod", purpose: "the kernel modules of microVMs" },
+];
+
 /** Where a program or file is; `undefined` when it is missing. */
 export function locate(proof: string, searchPath: string): string | undefined {
 	const candidates = proof.startsWith("/") ? [proof] : searchPath.split(":").map((directory) => join(directory, proof));

@@ -8,11 +8,18 @@ import { apiKeyStep } from "./api-key.ts";
 import { databaseStep } from "./database.ts";
 import { directoriesStep } from "./directories.ts";
 import { guestStep } from "./guest.ts";
+import { hasMicrovms, microvmSteps } from "./microvm.ts";
 import { packagesStep } from "./packages.ts";
 import { runscStep } from "./runsc.ts";
 import type { SetupStep } from "./step.ts";
 
-export interface SetupOptions {
+/** What is set up only for those who want it. */
+export interface SetupWishes {
+	/** What microVMs need. Once there, it is kept complete without being asked for again. */
+	microvms?: boolean;
+}
+
+export interface SetupOptions extends SetupWishes {
 	paths: PlatformPaths;
 	/** Search path for programs. */
 	path: string;
@@ -25,11 +32,14 @@ export function machineSteps(path: string, runscPath: string | undefined): Setup
 	return [packagesStep(path), runscStep(path, runscPath), accountStep(path)];
 }
 
-function platformSteps({ paths, path, variables }: SetupOptions): SetupStep[] {
+function platformSteps({ paths, path, variables, microvms }: SetupOptions): SetupStep[] {
+	// Who allows emulation wants them.
+	const withMicrovms = microvms || hasMicrovms(paths) || variables.DORMICE_ALLOW_EMULATION === "1";
 	return [
 		directoriesStep(paths),
 		apiKeyStep(paths),
 		guestStep(paths.guest, path),
+		...(withMicrovms ? microvmSteps(paths, path, variables) : []),
 		...(variables.DATABASE_URL === undefined ? [databaseStep(paths)] : []),
 	];
 }

@@ -52,7 +52,7 @@ function kernelArgs(acceleration: Monitor["acceleration"]): string {
 	if (acceleration === "kvm") return always;
 	// Its clock is the host's own, which the guest cannot measure when it is emulated on a busy host.
 	const mhz = /^cpu MHz\s*:\s*([\d.]+)/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "2000";
-	return `${always} mitigations=off tsc_early_khz=${Math.round(Number(mhz) * 1000)}`;
+	return `${always} mitigations=off tsc=reliable tsc_early_khz=${Math.round(Number(mhz) * 1000)}`;
 }
 
 function isNewEnough(major: number, minor: number): boolean {
