@@ -31,4 +31,5 @@ void call(int argc, char **argv);
 void jail(int argc, char **argv);
 
 // ram.c
+void holes(const char *path);
 void save_ram(const char *pid, const char *parent, const char *to, const char *touched);

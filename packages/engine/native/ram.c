@@ -97,6 +97,19 @@ static void copy_mapping(struct copy *copy, int pagemap, uint64_t start, uint64_
 	}
 }
 
+// Prints a line for each run of a MiB or more, from and to, in which FILE has no data.
+void holes(const char *path) {
+	int fd = open_or_fail(path, O_RDONLY | O_NOFOLLOW);
+	off_t end = lseek(fd, 0, SEEK_END), at = 0;
+	while (at < end) {
+		off_t from = lseek(fd, at, SEEK_HOLE), to = from < 0 ? -1 : lseek(fd, from, SEEK_DATA);
+		if (from < 0) fail("look for holes in", path);
+		if (to < 0) to = end;
+		if (to - from >= 1 << 20) printf("%lld %lld\n", (long long)from, (long long)to);
+		at = to;
+	}
+}
+
 // Writes to TO, a new file, what PARENT is and PID, which has PARENT mapped and stands still, changed of it; and to
 // TOUCHED which parts of it were used. Prints how many pages were written and how many had become zero.
 void save_ram(const char *pid, const char *parent, const char *to, const char *touched) {

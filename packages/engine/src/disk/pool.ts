@@ -67,6 +67,19 @@ export class Pool {
 		await this.#native.call("sync", this.dir);
 	}
 
+	/** Where a file has no data and reads as zeroes: runs of a MiB or more, in bytes, ascending. */
+	async holes(path: string): Promise<{ from: number; to: number }[]> {
+		const printed = await this.#native.call("holes", path);
+		return printed
+			.slice(0, printed.lastIndexOf("\n") + 1)
+			.split("\n")
+			.filter(Boolean)
+			.map((line) => {
+				const [from = 0, to = 0] = line.split(" ").map(Number);
+				return { from, to };
+			});
+	}
+
 	async space(): Promise<{ totalBytes: number; freeBytes: number }> {
 		const { bsize, blocks, bavail } = await statfs(this.dir);
 		return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };

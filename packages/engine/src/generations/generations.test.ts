@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { newId } from "@dormice/protocol";
 import type { Pool } from "../disk/pool.ts";
 import { type Filled, Generations } from "./generations.ts";
+import { sumFiles } from "./sums.ts";
 
 /** A pool of plain directories: what is tested here is when a generation gets its name. */
 async function plainPool() {
@@ -118,4 +119,16 @@ test("an existing generation is never overwritten", async () => {
 		{ reason: "already_exists" },
 	);
 	assert.equal((await generations.list()).length, 1);
+});
+
+test("what a file has no data for counts as the zeroes it reads as", async () => {
+	const dir = await mkdtemp(join(tmpdir(), "dormice-sums-"));
+	await using file = await open(join(dir, "memory"), "w");
+	await file.truncate(9 << 20);
+	await file.write("data", 5 << 20);
+	const holes = [
+		{ from: 0, to: 5 << 20 },
+		{ from: (5 << 20) + 4096, to: 9 << 20 },
+	];
+	assert.deepEqual(sumFiles(dir, { memory: holes }), sumFiles(dir));
 });

@@ -37,6 +37,9 @@ export type Manifest = {
 	processes?: Process[];
 };
 
+/** With less to leave out, reading it all is as quick. */
+const SPARSE_FROM_BYTES = 4 << 20;
+
 /** What is known of a generation before its files are looked at. */
 export type Filled = Omit<Manifest, "memoryBytes" | "diskBytes" | "files" | "cpuFeatures">;
 
@@ -81,12 +84,12 @@ export class Generations {
 			const memory = join(partial, "memory");
 			let summing: Promise<FileSum[]> | undefined;
 			const filled = await fill(partial, () => {
-				summing = this.#summing.of(memory);
+				summing = this.#sums(memory);
 				summing.catch(() => undefined);
 			});
 			const manifest: Manifest = {
 				...filled,
-				files: await (summing ?? this.#summing.of(memory)),
+				files: await (summing ?? this.#sums(memory)),
 				cpuFeatures: cpuFeatures(),
 				memoryBytes: await bytesIn(memory),
 				diskBytes: await allocatedIn(join(partial, "disk")),
@@ -140,9 +143,20 @@ export class Generations {
 		const looks = await looksOf(this.memory(id)).catch(() => "");
 		if (looks !== "" && this.#known.get(id) === looks) return;
 		this.#known.delete(id);
-		const damage = firstDamage(files, await this.#summing.of(this.memory(id)));
+		const damage = firstDamage(files, await this.#sums(this.memory(id)));
 		if (damage !== undefined) throw damaged(id, damage);
 		this.#known.set(id, looks);
+	}
+
+	/** Of a guest's whole memory, most may never have been written. */
+	async #sums(dir: string): Promise<FileSum[]> {
+		const holes: Record<string, { from: number; to: number }[]> = {};
+		for (const name of await readdir(dir)) {
+			const path = join(dir, name);
+			const { size, blocks } = await stat(path);
+			if (blocks * 512 < size - SPARSE_FROM_BYTES) holes[name] = await this.#pool.holes(path);
+		}
+		return this.#summing.of(dir, holes);
 	}
 
 	/** Every whole generation. */

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { GUEST } from "@dormice/protocol";
 import { MAC } from "../network/slot.ts";
 
@@ -64,6 +65,19 @@ export function commandLine(
 		...["-global", "migration.send-configuration=off"],
 		...(wakes ? ["-incoming", `file:${GIVEN.state}`] : []),
 	];
+}
+
+export function withAcceleration({ qemu }: Pick<Monitor, "qemu">, acceleration: Monitor["acceleration"]): Monitor {
+	return { qemu, acceleration, kernelArgs: kernelArgs(acceleration) };
+}
+
+/** Quiet, and over at once when it cannot go on. */
+function kernelArgs(acceleration: Monitor["acceleration"]): string {
+	const always = "console=ttyS0 loglevel=4 panic=-1 reboot=t";
+	if (acceleration === "kvm") return always;
+	// Its clock is the host's own, which the guest cannot measure when it is emulated on a busy host.
+	const mhz = /^cpu MHz\s*:\s*([\d.]+)/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "2000";
+	return `${always} mitigations=off tsc=reliable tsc_early_khz=${Math.round(Number(mhz) * 1000)}`;
 }
 
 /** What of the command line a stored state depends on. */

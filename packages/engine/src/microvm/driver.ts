@@ -9,7 +9,7 @@ import type { Driver, Machine, Process } from "../driver.ts";
 import type { Native } from "../native.ts";
 import { DOWNLINK } from "../network/rules.ts";
 import { MAC } from "../network/slot.ts";
-import { commandLine, GIVEN, type Monitor } from "./command-line.ts";
+import { commandLine, GIVEN, type Monitor, withAcceleration } from "./command-line.ts";
 import type { Images } from "./images.ts";
 import type { Kernel } from "./kernel.ts";
 import { qmp } from "./qmp.ts";
@@ -44,6 +44,11 @@ export class MicrovmDriver implements Driver {
 		this.#monitor = monitor;
 		this.#kernel = kernel;
 		this.#parts = parts;
+	}
+
+	/** The same under KVM, to find out whether that works. */
+	underKvm(): MicrovmDriver {
+		return new MicrovmDriver(this.version, withAcceleration(this.#monitor, "kvm"), this.#kernel, this.#parts);
 	}
 
 	async boot(machine: Machine): Promise<number> {

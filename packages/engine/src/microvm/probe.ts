@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { command } from "../command.ts";
 import type { Config } from "../config.ts";
 import type { Need, ProbeReport } from "../driver.ts";
 import { bestEffort } from "../log.ts";
-import { type Monitor, shapeOf } from "./command-line.ts";
+import { type Monitor, shapeOf, withAcceleration } from "./command-line.ts";
 import { type Kernel, openKernel } from "./kernel.ts";
 import { kvmVerdict } from "./kvm.ts";
 
@@ -37,22 +37,13 @@ export async function probeQemu(config: Config): Promise<{ report: ProbeReport; 
 		const reason = `lacks: ${missing.map(({ name }) => name).join(", ")}`;
 		return { report: { isolation: "microvm", acceleration, usable, reason, version: "", needs } };
 	}
-	const monitor: Monitor = { qemu: config.qemu, acceleration, kernelArgs: kernelArgs(acceleration) };
+	const monitor = withAcceleration({ qemu: config.qemu }, acceleration);
 	const shape = createHash("sha256").update(shapeOf(monitor)).digest("hex").slice(0, 8);
 	const versionOf = ({ version: release }: Kernel) =>
 		`qemu-${version?.[0].slice(8)}-${acceleration}-${shape}-${release}`;
 	const reason = acceleration === "kvm" ? "a guest booted under KVM" : `software emulation only: ${kvm.detail}`;
 	const report: ProbeReport = { isolation: "microvm", acceleration, usable, reason, version: versionOf(kernel), needs };
 	return { report, found: { monitor, kernel, versionOf } };
-}
-
-/** Quiet, and over at once when it cannot go on. */
-function kernelArgs(acceleration: Monitor["acceleration"]): string {
-	const always = "console=ttyS0 loglevel=4 panic=-1 reboot=t";
-	if (acceleration === "kvm") return always;
-	// Its clock is the host's own, which the guest cannot measure when it is emulated on a busy host.
-	const mhz = /^cpu MHz\s*:\s*([\d.]+)/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "2000";
-	return `${always} mitigations=off tsc=reliable tsc_early_khz=${Math.round(Number(mhz) * 1000)}`;
 }
 
 function isNewEnough(major: number, minor: number): boolean {
