@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { open, readdir, readFile, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { machineDirOf, type ProcessName } from "../platform/platform.ts";
+import type { ProcessName } from "../platform/platform.ts";
 import type { Operation } from "./operation.ts";
 import { until } from "./subject.ts";
 
@@ -67,14 +67,11 @@ export const CRASHES: readonly Operation[] = [
 		name: "the sandbox's kernel killed: back from its disk",
 		weight: 1,
 		run: async (subject, { platform }) => {
-			const dir = await until("the sandbox", 30_000, async () => {
-				await subject.mustAdd();
-				return machineDirOf(platform.data, subject.id);
-			});
-			for (const pid of await readdir("/proc")) {
-				const line = /^\d+$/.test(pid) ? await readFile(`/proc/${pid}/cmdline`, "latin1").catch(() => "") : "";
-				if (line.startsWith("runsc-sandbox") && line.includes(dir)) process.kill(Number(pid), "SIGKILL");
-			}
+			await subject.mustAdd();
+			const record = join(platform.data, "run/sandboxes", `${subject.id}.json`);
+			const { pid } = JSON.parse(await readFile(record, "utf8")) as { pid: number };
+			assert.ok(pid > 1);
+			process.kill(pid, "SIGKILL");
 			await sleep(100);
 			await subject.checkDisk();
 			await subject.startWitness();
@@ -103,8 +100,9 @@ export const CRASHES: readonly Operation[] = [
 			await subject.pause();
 			const [newest] = (await subject.api("GET", "/generations")) as { generationID: string }[];
 			assert.ok(newest, "a sleeping sandbox has a stored state");
-			const name = random.pick(["pages.img", "pages.img", "pages_meta.img", "checkpoint.img"]);
-			const file = join(platform.data, "pool/generations", newest.generationID, "memory", name);
+			const memory = join(platform.data, "pool/generations", newest.generationID, "memory");
+			const name = random.pick((await readdir(memory)).toSorted());
+			const file = join(memory, name);
 			const { size } = await stat(file);
 			const isCut = random.next() < 0.5;
 			say(`    ${name} ${isCut ? "truncated" : "with a bit flipped"}`);
