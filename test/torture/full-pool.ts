@@ -3,6 +3,8 @@ import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const MIB = 1 << 20;
+/** Less than an engine is held at a fault point. */
+const NAMES_WITHIN_MS = 10_000;
 
 /**
  * A pool without room: files on it take all that was left, and go when this is disposed of. Its blocks are reserved and
@@ -11,8 +13,10 @@ const MIB = 1 << 20;
 export class FullPool implements Disposable {
 	readonly #pool: string;
 	readonly #dir: string;
+	/** Not even names and small files find room. */
+	hasNoMetadata = false;
 
-	/** `leaveBytes`: what is still to be had. `metadata`: not even names and small files find room. */
+	/** `leaveBytes`: what is still to be had. `metadata`: of names and small files as many as can be made in a while. */
 	constructor(data: string, { leaveBytes = 0, metadata = false }: { leaveBytes?: number; metadata?: boolean } = {}) {
 		this.#pool = join(data, "pool");
 		this.#dir = join(this.#pool, "filler");
@@ -51,9 +55,11 @@ export class FullPool implements Disposable {
 	#fillWithNames(): void {
 		const content = Buffer.alloc(2_000, 1);
 		try {
-			for (let n = 0; ; n++) writeFileSync(join(this.#dir, `name-${n}`), content);
+			const deadline = Date.now() + NAMES_WITHIN_MS;
+			for (let n = 0; Date.now() < deadline; n++) writeFileSync(join(this.#dir, `name-${n}`), content);
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+			this.hasNoMetadata = true;
 		}
 	}
 

@@ -35,11 +35,11 @@ const AT_EACH_STEP: readonly Operation[] = STEPS.map((step) => ({
 		);
 		await until("the engine at its fault point", 20_000, async () => accessSync(`${faults}.held`));
 		{
-			using _ = new FullPool(platform.data, { leaveBytes, metadata });
+			using pool = new FullPool(platform.data, { leaveBytes, metadata });
 			writeFileSync(faults, "");
 			const failure = await pausing;
 			say(
-				`    ${leaveBytes / MIB} MiB left${metadata ? ", and no metadata" : ""}: ${failure.slice(0, 160) || "stored"}`,
+				`    ${leaveBytes / MIB} MiB left${pool.hasNoMetadata ? ", and no metadata" : ""}: ${failure.slice(0, 160) || "stored"}`,
 			);
 			if (failure !== "") assert.match(failure, /507.*disk_full/);
 			else assert.notEqual(step, "checkpoint.begin");
