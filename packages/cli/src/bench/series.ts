@@ -8,6 +8,8 @@ export interface Result {
 	baseline?: string;
 	/** Its own median against the baseline's. */
 	ratio?: number;
+	/** What ran the guest's instructions, where it is a virtual machine. */
+	accelerator?: "kvm" | "emulated";
 }
 
 /** Collects times by name. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
 import { plot } from "../bench/plot.ts";
@@ -48,11 +48,13 @@ async function measure(config: Config, options: BenchOptions): Promise<void> {
 	const progress = showProgress();
 	try {
 		// Room for the largest program that is put to sleep; a platform that is there already stays as it is.
-		const variables = { DORMICE_SANDBOX_MEMORY_MIB: "1536", ...config.passedOn };
+		const variables: Record<string, string> = { DORMICE_SANDBOX_MEMORY_MIB: "1536", ...config.passedOn };
+		if (existsSync("/usr/bin/qemu-system-x86_64")) variables.DORMICE_ALLOW_EMULATION ??= "1";
 		const ours = options.data === undefined ? { ...config, passedOn: variables } : config;
 		await withPlatform(paths, ours, progress, async () => {
 			const { BASELINES, bench } = await import("../bench/bench.ts");
 			const { measureLadder } = await import("../bench/ladder.ts");
+			const { measureMicrovms } = await import("../bench/microvm.ts");
 			const { PlainRunsc } = await import("../bench/plain-runsc.ts");
 			const runsc = config.passedOn.RUNSC_PATH ?? "runsc";
 			await using plain = await PlainRunsc.open(data, mkdtempSync("/var/tmp/dormice-runsc-"), runsc);
@@ -64,7 +66,13 @@ async function measure(config: Config, options: BenchOptions): Promise<void> {
 						measureLadder({ series, target: findTarget(config, data), paths, plain, rounds: options.rounds, onLine }),
 					)
 				: undefined;
-			const results = series.results(BASELINES);
+			const accelerator = await step(progress, "Measure microVMs", (onLine) =>
+				measureMicrovms({ series, target: findTarget(config, data), paths, rounds: options.rounds, onLine }),
+			);
+			const results = series.results(BASELINES).map((row) => ({
+				...row,
+				...(row.name.startsWith("microvm_") && accelerator ? { accelerator } : {}),
+			}));
 			const host = machine();
 			if (options.plot !== undefined) {
 				const title = `Dormice, medians and 99th percentiles: ${host.cores} cores, ${host.cpu}`;
@@ -89,10 +97,11 @@ function machine() {
 }
 
 function printTable(results: readonly Result[]): void {
-	printLine(`${"".padEnd(24)} ${"n".padStart(5)} ${"p50 ms".padStart(10)} ${"p99 ms".padStart(10)}`);
-	for (const { name, n, p50Ms, p99Ms, baseline, ratio } of results) {
+	printLine(`${"".padEnd(26)} ${"n".padStart(5)} ${"p50 ms".padStart(10)} ${"p99 ms".padStart(10)}`);
+	for (const { name, n, p50Ms, p99Ms, baseline, ratio, accelerator } of results) {
 		const compared = ratio === undefined ? "" : `  ${ratio.toFixed(2)} × ${baseline}`;
-		printLine(`${name.padEnd(24)} ${String(n).padStart(5)} ${cell(p50Ms)} ${cell(p99Ms)}${compared}`);
+		const under = accelerator === undefined ? "" : `  ${accelerator}`;
+		printLine(`${name.padEnd(26)} ${String(n).padStart(5)} ${cell(p50Ms)} ${cell(p99Ms)}${compared}${under}`);
 	}
 }
 

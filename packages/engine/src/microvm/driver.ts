@@ -9,6 +9,7 @@ import type { Driver, Machine, Process } from "../driver.ts";
 import type { Native } from "../native.ts";
 import { DOWNLINK } from "../network/rules.ts";
 import { MAC } from "../network/slot.ts";
+import { Steps } from "../steps.ts";
 import { commandLine, GIVEN, type Monitor, withAcceleration } from "./command-line.ts";
 import type { Images } from "./images.ts";
 import type { Kernel } from "./kernel.ts";
@@ -111,9 +112,11 @@ export class MicrovmDriver implements Driver {
 		const jail = [native.path, "jail", ...who, ...network, ...given, "--"];
 		const qemu = commandLine(this.#monitor, machine, state !== undefined);
 		const [file = "", ...args] = [...machine.launch, ...jail, ...qemu];
-		await command(file, args, { timeoutMs: STARTS_WITHIN_MS });
+		const steps = new Steps({ verb: "vmm", sandbox: machine.hostname });
+		await steps.time("spawn", command(file, args, { timeoutMs: STARTS_WITHIN_MS }));
 		const pid = Number(await readFile(pidFile, "utf8"));
-		await runs(machine, pid);
+		await steps.time("load", runs(machine, pid));
+		steps.done();
 		return pid;
 	}
 

@@ -1,0 +1,91 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Sandbox } from "e2b";
+import { engineClient } from "../platform/engine.ts";
+import type { PlatformPaths } from "../platform/paths.ts";
+import type { Target } from "../target.ts";
+import { gateway, server } from "./guest.ts";
+import { firstAnswer, request } from "./http.ts";
+import type { Series } from "./series.ts";
+
+const QUIET_MS = 2_500;
+/** What the guest's program holds, in MiB. */
+const SERVER_MIB = 60;
+/** Emulated, everything takes its time. */
+const SLOW = { timeoutMs: 300_000, requestTimeoutMs: 300_000 };
+
+export interface MicrovmBench {
+	series: Series;
+	target: Target;
+	paths: PlatformPaths;
+	rounds: number;
+	onLine: (line: string) => void;
+}
+
+/**
+ * Creates, pauses and wakes of microVMs. `microvm_wake_vmm` is what QEMU takes of a wake until the guest's first
+ * instruction, which is the same with KVM; the rest is the guest's own. Answers what runs the guests; undefined when
+ * this host runs none.
+ */
+export async function measureMicrovms(bench: MicrovmBench): Promise<"kvm" | "emulated" | undefined> {
+	const { series, target, paths, rounds, onLine } = bench;
+	const { drivers } = await engineClient(paths).probe({});
+	const driver = drivers.find(({ isolation, usable }) => isolation === "microvm" && usable);
+	if (driver === undefined) {
+		onLine("microVMs: not set up here. For their rows: dormice setup --isolation microvm");
+		return undefined;
+	}
+	onLine(`microVMs (${driver.acceleration})`);
+	const client = { apiKey: target.apiKey, apiUrl: target.apiUrl, sandboxUrl: target.sandboxUrl, ...SLOW };
+	const options = {
+		...client,
+		lifecycle: { onTimeout: "pause", autoResume: true },
+		metadata: { "dormice.isolation": "microvm" },
+		timeoutMs: 3_600_000,
+	} as const;
+	await firstOf(options);
+	for (let i = 0; i < rounds; i++) {
+		const startedMs = performance.now();
+		const sandbox = await Sandbox.create("base", options);
+		await sandbox.commands.run("true", SLOW);
+		series.add("microvm_create_first_exec", performance.now() - startedMs);
+		await sandbox.kill();
+		await sleep(QUIET_MS);
+	}
+	const sandbox = await Sandbox.create("base", options);
+	try {
+		const command = `exec node -e '${server(SERVER_MIB)}' > /dev/null 2>&1`;
+		await (await sandbox.commands.run(command, { background: true, timeoutMs: 0 })).disconnect();
+		await firstAnswer(gateway(target, sandbox.sandboxId));
+		for (let i = 0; i < rounds; i++) {
+			await series.time("microvm_pause", () => Sandbox.pause(sandbox.sandboxId, client));
+			await sleep(QUIET_MS);
+			await series.time("microvm_resume_http", () => request(gateway(target, sandbox.sandboxId)));
+			await sleep(QUIET_MS);
+		}
+	} finally {
+		await sandbox.kill();
+	}
+	for (const ms of startsOf(paths, sandbox.sandboxId)) series.add("microvm_wake_vmm", ms);
+	return driver.acceleration === "kvm" ? "kvm" : "emulated";
+}
+
+/** The first one of a template waits for the template to be booted, which may take longer than one request may. */
+async function firstOf(options: Parameters<typeof Sandbox.create>[1]): Promise<void> {
+	for (const deadline = Date.now() + 600_000; ; await sleep(1_000)) {
+		try {
+			await (await Sandbox.create("base", options)).kill();
+			return;
+		} catch (error) {
+			if (Date.now() > deadline) throw error;
+		}
+	}
+}
+
+/** How long the engine's log says that QEMU took to start this sandbox, each time. */
+function startsOf(paths: PlatformPaths, sandboxId: string): number[] {
+	return readFileSync(`${paths.logs}/engine.log`, "utf8")
+		.split("\n")
+		.filter((line) => line.includes('"verb":"vmm"') && line.includes(sandboxId))
+		.map((line) => (JSON.parse(line) as { totalMs: number }).totalMs);
+}
