@@ -6,6 +6,7 @@
  *   spawner                       the supervisor is the bundle in the directory of MOUNT
  *   spawner COMMAND [ARGUMENT…]   the supervisor is this command
  *   sudo …                        called by this name: see sudo.c
+ *   reboot, poweroff, halt        called by these names: see restart.c
  *   spawner watch PATH [-r]       prints inotify's events: see watch.c
  *
  * When the supervisor dies, what it started lives on. Its ends of the pipes stay open here, so that output waits in them,
@@ -16,6 +17,7 @@
 #include "elevate.h"
 #include "process.h"
 #include "randomness.h"
+#include "restart.h"
 #include "watch.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -266,7 +268,9 @@ static void wake(int signal) { (void)signal; }
 
 int main(int argc, char **argv) {
 	const char *called = strrchr(argv[0], '/');
-	if (strcmp(called ? called + 1 : argv[0], "sudo") == 0) return sudo(argc, argv);
+	called = called ? called + 1 : argv[0];
+	if (strcmp(called, "sudo") == 0) return sudo(argc, argv);
+	if (!strcmp(called, "reboot") || !strcmp(called, "poweroff") || !strcmp(called, "halt")) return restart(called);
 	if (argc >= 3 && strcmp(argv[1], "watch") == 0) return watch(argv[2], argc > 3);
 	if (argc > 1) supervisor.command = (const char **)argv + 1;
 	/* Whatever we were started with, children get none of it. */

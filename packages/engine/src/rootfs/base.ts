@@ -19,6 +19,7 @@ const PACKAGES = [
 		"gnupg",
 		"iproute2",
 		"jq",
+		"kmod",
 	],
 	...[
 		"less",
@@ -66,6 +67,7 @@ export async function baseRecipe(): Promise<Recipe> {
 			await addUser(dir);
 			await divertSudo(dir);
 			await divertBash(dir);
+			await addRestart(dir);
 			await addNode(dir, node, npm);
 			await cp(FILES, dir, { recursive: true, force: true });
 			await chmod(join(dir, "etc/sudoers.d/user"), 0o440);
@@ -135,6 +137,12 @@ async function addUser(dir: string): Promise<void> {
 async function divertSudo(dir: string): Promise<void> {
 	await divert(dir, "/usr/bin/sudo");
 	await symlink(`${GUEST.mount}/spawner`, join(dir, "usr/bin/sudo"));
+}
+
+/** What a machine without an init system of its own lacks. */
+async function addRestart(dir: string): Promise<void> {
+	for (const name of ["reboot", "poweroff", "halt"])
+		await symlink(`${GUEST.mount}/spawner`, join(dir, "usr/sbin", name));
 }
 
 /** Every command of an agent begins with a bash. Debian's static build of it starts in two thirds of the time. */
