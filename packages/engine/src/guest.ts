@@ -24,17 +24,14 @@ export class Guests {
 		return id;
 	}
 
-	has(id: string): boolean {
-		return /^[a-f0-9]{16}$/.test(id) && existsSync(join(this.#dir, id));
-	}
-
 	path(id: string): string {
-		if (!this.has(id)) {
+		const dir = join(this.#dir, id);
+		if (!/^[a-f0-9]{16}$/.test(id) || !existsSync(dir)) {
 			throw new DormiceError(
 				"generation_incompatible",
 				`The supervisor's bundle ${id} is gone, which this state was made with. Boot it from its disk.`,
 			);
 		}
-		return join(this.#dir, id);
+		return dir;
 	}
 }

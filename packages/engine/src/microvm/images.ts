@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { command } from "../command.ts";
 import type { Pool } from "../disk/pool.ts";
@@ -34,20 +34,6 @@ export class Images {
 	/** The image of a supervisor's bundle, for the drive `guest`. */
 	guest(id: string): Promise<string> {
 		return this.#image(`guest-${id}`, this.#sources.guests.path(id));
-	}
-
-	/** Removes the images whose source is not there any more, and what a crash left half made. */
-	async removeOthers(): Promise<void> {
-		for (const name of await readdir(this.#dir).catch(() => [])) {
-			if (!this.#isWanted(name)) await rm(join(this.#dir, name), { force: true });
-		}
-	}
-
-	#isWanted(name: string): boolean {
-		const [, kind, id = ""] = /^(rootfs|guest)-([\w.-]+)\.erofs$/.exec(name) ?? [];
-		const { rootfs, guests } = this.#sources;
-		if (kind === "rootfs") return existsSync(rootfs.path(id));
-		return kind === "guest" && guests.has(id);
 	}
 
 	/** Who asks while it is being made waits for the same. */
