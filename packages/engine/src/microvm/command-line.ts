@@ -47,7 +47,8 @@ export function commandLine(
 		...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox", DENIED],
 		...["-machine", "microvm,acpi=on,pcie=off,usb=off,graphics=off,memory-backend=memory,suppress-vmdesc=on"],
 		...["-accel", kvm ? "kvm" : "tcg,tb-size=64", "-cpu", kvm ? "host" : "max"],
-		...["-smp", String(limits.cpuCount), "-m", size],
+		// Emulated on a busy host, a second processor may not come up in the time that the guest's kernel gives it.
+		...["-smp", kvm ? String(limits.cpuCount) : "1", "-m", size],
 		// The file is never written: what the guest changes is this process's own.
 		"-object",
 		`memory-backend-file,id=memory,size=${size},mem-path=${GIVEN.memory},share=off,readonly=on,rom=off`,
