@@ -67,6 +67,48 @@ test("a firewall and a container engine of Debian's work in it", { timeout: 900_
 	assert.equal(await said("podman run --rm --network=none --memory=64m localhost/image /hello"), "1 of a container");
 });
 
+test("sleeps and wakes with its memory, its files and the right time", { timeout: 900_000 }, async () => {
+	const server = `let n = 0; require("http").createServer((_, r) => r.end(String(++n))).listen(3000)`;
+	const command = await sandbox.commands.run(`node -e '${server}'`, { background: true, ...SLOW, timeoutMs: 0 });
+	for (let i = 0; i < 600 && (await platform.request(sandbox.sandboxId, 3000)).status !== 200; i++) await sleep(100);
+	const count = async () => Number(await (await platform.request(sandbox.sandboxId, 3000)).text());
+	const before = await count();
+	await said("echo kept > /root/slept; echo memory > /tmp/slept");
+	await command.disconnect();
+	for (let i = 1; i <= 3; i++) {
+		assert.ok(await Sandbox.pause(sandbox.sandboxId, { ...platform.client, ...SLOW }));
+		await sleep(1_500);
+		await Sandbox.connect(sandbox.sandboxId, { ...platform.client, ...SLOW, timeoutMs: 1_800_000 });
+		assert.equal(await count(), before + i);
+	}
+	assert.equal(await said("cat /root/slept /tmp/slept"), "kept\nmemory");
+	const [asked, told] = [Date.now(), Number(await said("date +%s%3N"))];
+	assert.ok(told >= asked - 100 && told <= Date.now() + 100, `it is ${told} there, and was ${asked} here`);
+});
+
+test("a fork has its memory, and is another being", { timeout: 900_000 }, async () => {
+	await said("echo shared > /tmp/shared");
+	const who = "hostname; cat /etc/machine-id; od -An -tx8 -N16 /dev/urandom; cat /tmp/shared";
+	const answer = await fetch(`${platform.client.apiUrl}/sandboxes/${sandbox.sandboxId}/fork`, {
+		method: "POST",
+		headers: { "X-API-KEY": platform.client.apiKey, "content-type": "application/json" },
+		body: "{}",
+	});
+	const [{ sandbox: made }] = (await answer.json()) as [{ sandbox: { sandboxID: string; isolation: string } }];
+	assert.equal(made.isolation, "microvm");
+	const fork = await Sandbox.connect(made.sandboxID, { ...platform.client, ...SLOW, timeoutMs: 1_800_000 });
+	try {
+		const here = (await said(who)).split("\n");
+		const { stdout } = await fork.commands.run(who, { ...SLOW, user: "root" });
+		const there = stdout.trim().split("\n");
+		assert.equal(there[0], made.sandboxID);
+		assert.equal(there[3], "shared");
+		for (const i of [0, 1, 2]) assert.notEqual(there[i], here[i]);
+	} finally {
+		await fork.kill();
+	}
+});
+
 test("its own reboot ends in a clean restart", { timeout: 900_000 }, async () => {
 	const bootId = "cat /proc/sys/kernel/random/boot_id";
 	const before = await said(bootId);
