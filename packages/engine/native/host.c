@@ -11,6 +11,8 @@
 //   host reroot PID TREE [SOURCE DEST]...     the mount TREE as the root of PID's mount namespace, SOURCEs bound inside
 //   host jail ROOT PID_FILE UID SOCKET ROUTER NETNS LINK MAC ADDRESS [ro|rw:SOURCE:DEST | dev:NAME]... -- COMMAND...
 //                                             COMMAND as UID in namespaces of its own, with what is named and a tap
+//   host give PID ro|rw:SOURCE:DEST...        SOURCEs inside the jail of PID
+//   host ahead FILE TOUCHED                   what TOUCHED lists of FILE, read before anybody waits for it
 //   host holes FILE                           where FILE has no data, a MiB or more of it
 //   host ram PID PARENT TO TOUCHED            as TO, the file PARENT as PID, which has it mapped, changed it
 //   host call SOCKET JSON [DESCRIPTOR]...     one call of a gVisor control server, with descriptors; prints its answer
@@ -44,6 +46,8 @@ int run_verb(int argc, char **argv) {
 	else if (!strcmp(verb, "launch") && argc > 3) launch(argc - 1, argv + 1);
 	else if (!strcmp(verb, "reroot") && argc >= 3) reroot(argc - 1, argv + 1);
 	else if (!strcmp(verb, "jail") && argc > 10) jail(argc - 1, argv + 1);
+	else if (!strcmp(verb, "give") && argc > 2) give(argc - 1, argv + 1);
+	else if (!strcmp(verb, "ahead") && argc == 3) read_ahead(argv[1], argv[2]);
 	else if (!strcmp(verb, "holes") && argc == 2) holes(argv[1]);
 	else if (!strcmp(verb, "ram") && argc == 5) save_ram(argv[1], argv[2], argv[3], argv[4]);
 	else if (!strcmp(verb, "call") && argc >= 3) call(argc - 1, argv + 1);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 void fail(const char *what, const char *path);
 int open_or_fail(const char *path, int flags);
@@ -27,9 +28,16 @@ void launch(int argc, char **argv);
 void reroot(int argc, char **argv);
 void call(int argc, char **argv);
 
+// A mount of what is at `path`, nowhere yet.
+int copy_of_mount(const char *path, unsigned int flags, unsigned long long attributes);
+// Makes `path` and what leads to it, of the kind that `like` is.
+void make_mount_point(const char *path, const char *what, mode_t like);
+
 // jail.c
 void jail(int argc, char **argv);
+void give(int argc, char **argv);
 
 // ram.c
+void read_ahead(const char *path, const char *touched);
 void holes(const char *path);
 void save_ram(const char *pid, const char *parent, const char *to, const char *touched);

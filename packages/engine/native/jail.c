@@ -170,3 +170,32 @@ void jail(int argc, char **argv) {
 	execv(argv[at + 1], argv + at + 1);
 	fail("start", argv[at + 1]);
 }
+
+// Puts files into a jail whose process was started before it was known which.
+void give(int argc, char **argv) {
+	char path[64], *destinations[16];
+	int copies[16], count = argc - 1;
+	mode_t like[16];
+	if (count > 16) {
+		errno = E2BIG;
+		fail("give to", argv[0]);
+	}
+	snprintf(path, sizeof path, "/proc/%s/ns/mnt", argv[0]);
+	int namespace = open_or_fail(path, O_RDONLY);
+	for (int i = 0; i < count; i++) {
+		char *source = strchr(argv[1 + i], ':'), *destination = source ? strrchr(source, ':') : NULL;
+		struct stat info;
+		if (!source || destination <= source) fail("give", argv[1 + i]);
+		*source++ = *destination++ = 0;
+		unsigned long long attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+		copies[i] = copy_of_mount(source, 0, attributes | (strcmp(argv[1 + i], "rw") != 0 ? MOUNT_ATTR_RDONLY : 0));
+		if (fstat(copies[i], &info) < 0) fail("look at", source);
+		like[i] = info.st_mode;
+		destinations[i] = destination;
+	}
+	if (setns(namespace, CLONE_NEWNS) < 0) fail("enter the jail of", argv[0]);
+	for (int i = 0; i < count; i++) {
+		make_mount_point(destinations[i], "make the mount point", like[i]);
+		if (move_mount(copies[i], "", AT_FDCWD, destinations[i], MOVE_MOUNT_F_EMPTY_PATH) < 0) fail("give", destinations[i]);
+	}
+}

@@ -67,7 +67,7 @@ void launch(int argc, char **argv) {
 	fail("start", argv[at + 1]);
 }
 
-static int copy_of_mount(const char *path, unsigned int flags, __u64 attributes) {
+int copy_of_mount(const char *path, unsigned int flags, unsigned long long attributes) {
 	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
 	struct mount_attr attr = {.attr_set = attributes, .propagation = MS_PRIVATE};
 	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH | flags, &attr, sizeof attr) < 0) fail("copy the mount of", path);
@@ -76,7 +76,7 @@ static int copy_of_mount(const char *path, unsigned int flags, __u64 attributes)
 
 // Makes `path` and what leads to it, a directory or a regular file as `like` is. Never opens what is there already:
 // the tree is a guest's own, and this runs as root, although caged in that tree.
-static void make_mount_point(const char *path, const char *what, mode_t like) {
+void make_mount_point(const char *path, const char *what, mode_t like) {
 	char made[4096];
 	if (snprintf(made, sizeof made, "%s", path) >= (int)sizeof made) fail("mount at", path);
 	for (char *slash = strchr(made + 1, '/'); slash; slash = strchr(slash + 1, '/')) {

@@ -97,6 +97,16 @@ static void copy_mapping(struct copy *copy, int pagemap, uint64_t start, uint64_
 	}
 }
 
+// Has the kernel read the parts of FILE that TOUCHED lists, as save_ram wrote them, before anybody waits for them.
+void read_ahead(const char *path, const char *touched) {
+	int fd = open_or_fail(path, O_RDONLY | O_NOFOLLOW);
+	FILE *list = fopen(touched, "re");
+	if (!list) fail("open", touched);
+	long long from, length;
+	while (fscanf(list, "%lld %lld", &from, &length) == 2)
+		if (posix_fadvise(fd, from, length, POSIX_FADV_WILLNEED) != 0) fail("read ahead of", path);
+}
+
 // Prints a line for each run of a MiB or more, from and to, in which FILE has no data.
 void holes(const char *path) {
 	int fd = open_or_fail(path, O_RDONLY | O_NOFOLLOW);

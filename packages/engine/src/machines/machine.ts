@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import type { Driver, Machine } from "../driver.ts";
 import type { HostParts } from "../host.ts";
+import type { Limits } from "../limits.ts";
 import type { SandboxRecord } from "../sandboxes/record.ts";
 
 /**
@@ -78,4 +79,9 @@ export function driverOf(host: Pick<HostParts, "drivers">, record: SandboxRecord
 /** Where the host has the disk of a running sandbox mounted; undefined when only its own kernel has. */
 export function mountedDisk(host: HostParts, record: SandboxRecord): string | undefined {
 	return driverOf(host, record).disk === "mounted" ? mountsOf(host, record.machineId).disk : undefined;
+}
+
+/** What a machine may use of the host, so that its guest has what it was promised. */
+export function withOverhead({ overheadMiB }: Driver, limits: Limits): Limits {
+	return { ...limits, memoryMiB: limits.memoryMiB + overheadMiB };
 }

@@ -3,11 +3,16 @@ import type { Driver } from "../driver.ts";
 import type { HostParts } from "../host.ts";
 import type { Limits } from "../limits.ts";
 import { bestEffort, log } from "../log.ts";
-import { machineDir, machineOf, newMachineId } from "./machine.ts";
+import { machineDir, machineOf, newMachineId, withOverhead } from "./machine.ts";
 import { removeMachine } from "./remove.ts";
 
 /** A machine that was started ahead and waits, empty, for a memory image. */
-export type ReadyMachine = { readonly machineId: string; readonly slot: number; readonly limits: Limits };
+export type ReadyMachine = {
+	readonly machineId: string;
+	readonly slot: number;
+	readonly limits: Limits;
+	readonly driver: Driver;
+};
 
 /** Not while what took the last one still starts: making the next one takes as much of a core. */
 const FILL_AFTER_MS = 700;
@@ -17,7 +22,8 @@ export class ReadyMachines {
 	readonly #host: HostParts;
 	readonly #count: number;
 	readonly #ready: ReadyMachine[] = [];
-	#limits: Limits | undefined;
+	/** What was last asked for, of each driver. */
+	readonly #wanted = new Map<Driver, Limits>();
 	#timer: NodeJS.Timeout | undefined;
 	#filling: Promise<void> | undefined;
 	#closed = false;
@@ -28,9 +34,10 @@ export class ReadyMachines {
 	}
 
 	/** One that was started for these limits, if there is one. It is the caller's from now on. */
-	take(limits: Limits): ReadyMachine | undefined {
-		const at = this.#ready.findIndex((one) => fits(one.limits, limits));
-		this.#limits = limits;
+	take(driver: Driver, limits: Limits): ReadyMachine | undefined {
+		if (driver.prestart === undefined) return undefined;
+		const at = this.#ready.findIndex((one) => one.driver === driver && fits(one.limits, limits));
+		this.#wanted.set(driver, limits);
 		this.#fillSoon();
 		return at < 0 ? undefined : this.#ready.splice(at, 1)[0];
 	}
@@ -54,14 +61,16 @@ export class ReadyMachines {
 	}
 
 	async #fill(): Promise<void> {
-		const [driver] = this.#host.drivers;
-		const limits = this.#limits;
-		if (driver?.prestart === undefined || limits === undefined) return;
-		for (const stale of this.#ready.filter((one) => !fits(one.limits, limits))) {
+		for (const [driver, limits] of this.#wanted) await this.#fillFor(driver, limits);
+	}
+
+	async #fillFor(driver: Driver, limits: Limits): Promise<void> {
+		const ofDriver = () => this.#ready.filter((one) => one.driver === driver);
+		for (const stale of ofDriver().filter((one) => !fits(one.limits, limits))) {
 			this.#ready.splice(this.#ready.indexOf(stale), 1);
 			await this.#remove(stale);
 		}
-		while (!this.#closed && this.#ready.length < this.#count) {
+		while (!this.#closed && ofDriver().length < this.#count) {
 			try {
 				this.#ready.push(await this.#make(driver, limits));
 			} catch (error) {
@@ -75,12 +84,12 @@ export class ReadyMachines {
 		const host = this.#host;
 		const machineId = newMachineId();
 		const slot = await host.slots.claim();
-		const one = { machineId, slot: slot.n, limits };
+		const one = { machineId, slot: slot.n, limits, driver };
 		try {
 			const machine = machineOf(host, { ...one, guestId: await host.guests.current() }, machineId);
 			await mkdir(machineDir(host, machineId), { recursive: true, mode: 0o700 });
 			await writeFile(machine.bootIdFile, "");
-			await host.cgroups.create(machineId, limits);
+			await host.cgroups.create(machineId, withOverhead(driver, limits));
 			await driver.prestart?.(machine);
 			return one;
 		} catch (error) {

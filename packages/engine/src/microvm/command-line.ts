@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { GUEST } from "@dormice/protocol";
 import { MAC } from "../network/slot.ts";
+import type { Command } from "./qmp.ts";
 
 /** What a guest is started with, whichever it is. */
 export type Monitor = {
@@ -26,36 +26,51 @@ export const GIVEN = {
 /** Descriptors that the jail hands over. */
 const [TAP, QMP, LOG] = [3, 4, 5];
 
+const MACHINE = "microvm,acpi=on,pcie=off,usb=off,graphics=off,suppress-vmdesc=on";
 const DENIED = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
-/** The QEMU command of a machine: pure mapping. `wakes`: it goes on from a stored state. */
+/** What of a machine its stored state fits to no other: how many processors, and how much memory in MiB. */
+export type Shape = { cpuCount: number; memoryMiB: number };
+
+type Drive = keyof typeof GIVEN.drives;
+
+/** A drive as QEMU opens it. */
+export function drive(serial: Drive) {
+	const access = serial === "disk" ? { "read-only": false, discard: "unmap" } : { "read-only": true };
+	return { driver: "file", "node-name": serial, filename: GIVEN.drives[serial], locking: "off", ...access };
+}
+
+/** The guest's memory. Its file is never written: what the guest changes is the process's own. */
+export function memory({ memoryMiB }: Shape) {
+	const mapping = { "mem-path": GIVEN.memory, share: false, readonly: true, rom: "off" };
+	return { "qom-type": "memory-backend-file", id: "memory", size: memoryMiB * 2 ** 20, ...mapping };
+}
+
+/**
+ * The QEMU command of a machine: pure mapping. With `waits` it has neither memory nor disk yet, and stops before it is a
+ * machine at all, until `claim` says what goes into it.
+ */
 export function commandLine(
 	{ qemu, acceleration, kernelArgs }: Monitor,
-	machine: { hostname: string; limits: { cpuCount: number; memoryMiB: number } },
-	wakes: boolean,
+	{ cpuCount, memoryMiB }: Shape,
+	{ hostname, waits }: { hostname: string; waits: boolean },
 ): string[] {
-	const { hostname, limits } = machine;
-	const size = `${limits.memoryMiB}M`;
 	const kvm = acceleration === "kvm";
-	const drives = Object.entries(GIVEN.drives).flatMap(([serial, file]) => {
-		const access = serial === "disk" ? "read-only=off,discard=unmap" : "read-only=on";
-		const block = `driver=file,node-name=${serial},filename=${file},locking=off,${access}`;
-		return ["-blockdev", block, "-device", `virtio-blk-device,drive=${serial},serial=${serial}`];
-	});
+	const serials = Object.keys(GIVEN.drives) as Drive[];
+	const there = serials.filter((serial) => !waits || serial === "modules");
 	return [
 		qemu,
 		...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox", DENIED],
-		...["-machine", "microvm,acpi=on,pcie=off,usb=off,graphics=off,memory-backend=memory,suppress-vmdesc=on"],
+		...["-machine", `${MACHINE}${waits ? "" : ",memory-backend=memory"}`],
 		...["-accel", kvm ? "kvm" : "tcg,tb-size=64", "-cpu", kvm ? "host" : "max"],
 		// Emulated on a busy host, a second processor may not come up in the time that the guest's kernel gives it.
-		...["-smp", kvm ? String(limits.cpuCount) : "1", "-m", size],
-		// The file is never written: what the guest changes is this process's own.
-		"-object",
-		`memory-backend-file,id=memory,size=${size},mem-path=${GIVEN.memory},share=off,readonly=on,rom=off`,
+		...["-smp", kvm ? String(cpuCount) : "1", "-m", `${memoryMiB}M`],
+		...(waits ? ["--preconfig", "-incoming", "defer"] : ["-object", JSON.stringify(memory({ cpuCount, memoryMiB }))]),
 		...["-global", "virtio-mmio.force-legacy=false"],
 		...["-kernel", GIVEN.kernel, "-initrd", GIVEN.initramfs],
 		...["-append", `${kernelArgs} dormice.hostname=${hostname}`],
-		...drives,
+		...there.flatMap((serial) => ["-blockdev", JSON.stringify(drive(serial))]),
+		...serials.flatMap((serial) => ["-device", `virtio-blk-device,drive=${serial},serial=${serial}`]),
 		...["-netdev", `tap,id=net,fd=${TAP}`, "-device", `virtio-net-device,netdev=net,mac=${MAC.guest}`],
 		...["-device", "virtio-rng-device"],
 		// What the guest's kernel prints goes where the engine's log of the sandbox is, which is kept short.
@@ -64,8 +79,24 @@ export function commandLine(
 		...["-chardev", `socket,id=qmp,fd=${QMP},server=on,wait=off`, "-mon", "chardev=qmp,mode=control"],
 		// A stored state is that of the devices alone; see `xen-save-devices-state`.
 		...["-global", "migration.send-configuration=off"],
-		...(wakes ? ["-incoming", `file:${GIVEN.state}`] : []),
 	];
+}
+
+/** What makes a machine of one that waits, in two parts: the second takes the sandbox's own disk. */
+export function claim(shape: Shape): { begin: Command[]; finish: Command[] } {
+	return {
+		begin: [
+			["object-add", memory(shape)],
+			["qom-set", { path: "/machine", property: "memory-backend", value: "/objects/memory" }],
+			["blockdev-add", drive("root")],
+			["blockdev-add", drive("guest")],
+		],
+		finish: [
+			["blockdev-add", drive("disk")],
+			["x-exit-preconfig"],
+			["migrate-incoming", { uri: `file:${GIVEN.state}` }],
+		],
+	};
 }
 
 export function withAcceleration({ qemu }: Pick<Monitor, "qemu">, acceleration: Monitor["acceleration"]): Monitor {
@@ -83,5 +114,5 @@ function kernelArgs(acceleration: Monitor["acceleration"]): string {
 
 /** What of the command line a stored state depends on. */
 export function shapeOf(monitor: Monitor): string {
-	return commandLine(monitor, { hostname: GUEST.mount, limits: { cpuCount: 1, memoryMiB: 1 } }, false).join(" ");
+	return commandLine(monitor, { cpuCount: 1, memoryMiB: 1 }, { hostname: "any", waits: false }).join(" ");
 }

@@ -6,17 +6,19 @@ import { DormiceError, GUEST } from "@dormice/protocol";
 import { command, failed } from "../command.ts";
 import type { Pool } from "../disk/pool.ts";
 import type { Driver, Machine, Process } from "../driver.ts";
+import { bestEffort } from "../log.ts";
 import type { Native } from "../native.ts";
 import { DOWNLINK } from "../network/rules.ts";
 import { MAC } from "../network/slot.ts";
 import { Steps } from "../steps.ts";
-import { commandLine, GIVEN, type Monitor, withAcceleration } from "./command-line.ts";
+import { writeWhole } from "../whole-file.ts";
+import { claim, commandLine, GIVEN, type Monitor, type Shape, withAcceleration } from "./command-line.ts";
 import type { Images } from "./images.ts";
 import type { Kernel } from "./kernel.ts";
 import { qmp } from "./qmp.ts";
 
-/** A guest's memory as of the checkpoint, the state of its devices, and which of its memory had been used since its start. */
-const [MEMORY, STATE, TOUCHED] = ["memory", "state", "touched"];
+/** A guest's memory as of the checkpoint, the state of its devices, which of its memory had been used since its start, and its size. */
+const [MEMORY, STATE, TOUCHED, SHAPE] = ["memory", "state", "touched", "shape"];
 
 const STARTS_WITHIN_MS = 60_000;
 /** Of device state; it takes a few hundred KiB. */
@@ -53,11 +55,51 @@ export class MicrovmDriver implements Driver {
 	}
 
 	async boot(machine: Machine): Promise<number> {
-		return this.#start(machine, await this.#zeroes(machine.limits.memoryMiB));
+		const { memoryMiB } = machine.limits;
+		const memory = await this.#zeroes(memoryMiB);
+		await chown(machine.disk, machine.uid, machine.uid);
+		const pid = await this.#start(machine, machine.limits, [
+			...(await this.#readable(machine, memory)),
+			diskOf(machine),
+		]);
+		await reaches(machine, pid, "running");
+		return pid;
 	}
 
 	async restore(machine: Machine, memoryDir: string): Promise<number> {
-		return this.#start(machine, join(memoryDir, MEMORY), join(memoryDir, STATE));
+		await this.#wait(machine, await shapeIn(memoryDir));
+		return this.fill(machine, memoryDir, Promise.resolve());
+	}
+
+	async prestart(machine: Machine): Promise<void> {
+		await this.#wait(machine, machine.limits);
+	}
+
+	async fill(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number> {
+		const steps = new Steps({ verb: "vmm", sandbox: machine.hostname });
+		const pid = Number(await readFile(pidFileOf(machine), "utf8"));
+		const [has, wanted] = await Promise.all([shapeIn(machine.dir), shapeIn(memoryDir)]);
+		if (has.cpuCount !== wanted.cpuCount || has.memoryMiB !== wanted.memoryMiB) {
+			throw new DormiceError("internal", `${machine.id} waits with another memory or number of processors.`);
+		}
+		const { begin, finish } = claim(wanted);
+		const ahead = ["ahead", join(memoryDir, MEMORY), join(memoryDir, TOUCHED)] as const;
+		void bestEffort(`read the memory of ${machine.hostname} ahead`, this.#parts.native.call(...ahead));
+		const take = async () => {
+			const stored = [`ro:${join(memoryDir, STATE)}:${GIVEN.state}`];
+			const files = [...(await this.#readable(machine, join(memoryDir, MEMORY))), ...stored];
+			await this.#parts.native.call("give", String(pid), ...files);
+			await qmp(socketOf(machine), begin);
+		};
+		await Promise.all([steps.time("take", take()), steps.time("disk", mounted)]);
+		await chown(machine.disk, machine.uid, machine.uid);
+		await this.#parts.native.call("give", String(pid), diskOf(machine));
+		await steps.time(
+			"load",
+			qmp(socketOf(machine), finish).then(() => reaches(machine, pid, "running")),
+		);
+		steps.done();
+		return pid;
 	}
 
 	/** Only the guest's kernel knows. */
@@ -85,39 +127,48 @@ export class MicrovmDriver implements Driver {
 		const pid = await readFile(pidFileOf(machine), "utf8");
 		// By its own view of the file: the generation may have been deleted since it started.
 		const from = `/proc/${pid}/root${GIVEN.memory}`;
+		await copyFile(join(machine.dir, SHAPE), join(memoryDir, SHAPE));
 		await this.#parts.native.call("ram", pid, from, join(memoryDir, MEMORY), join(memoryDir, TOUCHED));
 	}
 
-	async #start(machine: Machine, memory: string, state?: string): Promise<number> {
-		const { images, native } = this.#parts;
+	/** Starts one that waits for what goes into it. */
+	async #wait(machine: Machine, shape: Shape): Promise<void> {
+		const pid = await this.#start(machine, shape, []);
+		await reaches(machine, pid, "inmigrate");
+	}
+
+	/** Files that many machines read, as the jail is told of them. */
+	async #readable(machine: Machine, memory: string): Promise<string[]> {
+		const { images } = this.#parts;
 		const [root, guest] = await Promise.all([images.rootfs(machine.rootfsId), images.guest(machine.guestId)]);
 		const { drives } = GIVEN;
+		return [`ro:${root}:${drives.root}`, `ro:${guest}:${drives.guest}`, `ro:${memory}:${GIVEN.memory}`];
+	}
+
+	/** Starts QEMU in a jail with these files beside its kernel; with none it waits. */
+	async #start(machine: Machine, { cpuCount, memoryMiB }: Shape, files: readonly string[]): Promise<number> {
+		const own = join(machine.dir, "own");
 		const given = [
 			`ro:${this.#kernel.vmlinuz}:${GIVEN.kernel}`,
 			`ro:${this.#kernel.initramfs}:${GIVEN.initramfs}`,
-			`ro:${this.#kernel.modules}:${drives.modules}`,
-			`ro:${root}:${drives.root}`,
-			`ro:${guest}:${drives.guest}`,
-			`rw:${machine.disk}:${drives.disk}`,
-			`ro:${memory}:${GIVEN.memory}`,
-			...(state === undefined ? [] : [`ro:${state}:${GIVEN.state}`]),
-			`rw:${join(machine.dir, "own")}:${GIVEN.own}`,
+			`ro:${this.#kernel.modules}:${GIVEN.drives.modules}`,
+			...files,
+			`rw:${own}:${GIVEN.own}`,
 			...(this.#monitor.acceleration === "kvm" ? ["dev:kvm"] : []),
 		];
-		for (const name of ["jail", "own"]) await mkdir(join(machine.dir, name), { recursive: true, mode: 0o700 });
-		for (const path of [join(machine.dir, "own"), machine.disk]) await chown(path, machine.uid, machine.uid);
+		for (const dir of [join(machine.dir, "jail"), own]) await mkdir(dir, { recursive: true, mode: 0o700 });
+		await chown(own, machine.uid, machine.uid);
+		const shape: Shape = { cpuCount, memoryMiB };
+		await writeWhole(join(machine.dir, SHAPE), JSON.stringify(shape));
 		const pidFile = pidFileOf(machine);
 		const who = [join(machine.dir, "jail"), pidFile, String(machine.uid), socketOf(machine)];
 		const network = [machine.router, machine.netns, DOWNLINK, MAC.router, GUEST.gateway];
-		const jail = [native.path, "jail", ...who, ...network, ...given, "--"];
-		const qemu = commandLine(this.#monitor, machine, state !== undefined);
+		const jail = [this.#parts.native.path, "jail", ...who, ...network, ...given, "--"];
+		const { hostname } = machine;
+		const qemu = commandLine(this.#monitor, shape, { hostname, waits: files.length === 0 });
 		const [file = "", ...args] = [...machine.launch, ...jail, ...qemu];
-		const steps = new Steps({ verb: "vmm", sandbox: machine.hostname });
-		await steps.time("spawn", command(file, args, { timeoutMs: STARTS_WITHIN_MS }));
-		const pid = Number(await readFile(pidFile, "utf8"));
-		await steps.time("load", runs(machine, pid));
-		steps.done();
-		return pid;
+		await command(file, args, { timeoutMs: STARTS_WITHIN_MS });
+		return Number(await readFile(pidFile, "utf8"));
 	}
 
 	/** A file of zeroes that takes no room: the memory of a machine that was switched on. */
@@ -129,15 +180,15 @@ export class MicrovmDriver implements Driver {
 	}
 }
 
-/** Resolves when it runs; throws when it ended instead. */
-async function runs(machine: Machine, pid: number): Promise<void> {
+/** Resolves when QEMU says so; throws when it ended instead. */
+async function reaches(machine: Machine, pid: number, wanted: "running" | "inmigrate"): Promise<void> {
 	for (const deadline = Date.now() + STARTS_WITHIN_MS; ; await sleep(3)) {
 		const now = await status(machine).catch((error: unknown) => {
 			// It has not answered yet, or never will.
 			if (isAlive(pid) && Date.now() < deadline) return "starting";
 			return String(error);
 		});
-		if (now === "running") return;
+		if (now === wanted) return;
 		if (!isAlive(pid)) throw failed("QEMU", "ended", (await readFile(machine.log, "utf8")).slice(-500));
 		if (Date.now() > deadline) throw failed("QEMU", "slow", `${machine.id} is ${now} still`);
 	}
@@ -166,6 +217,14 @@ async function takeFile(from: string, to: string): Promise<void> {
 	await copyFile(`/proc/self/fd/${file.fd}`, to, constants.COPYFILE_EXCL);
 	// Whichever machine goes on from it reads it as a user of its own.
 	await chmod(to, 0o644);
+}
+
+async function shapeIn(dir: string): Promise<Shape> {
+	return JSON.parse(await readFile(join(dir, SHAPE), "utf8")) as Shape;
+}
+
+function diskOf(machine: Machine): string {
+	return `rw:${machine.disk}:${GIVEN.drives.disk}`;
 }
 
 function socketOf(machine: Machine): string {

@@ -7,7 +7,7 @@ import type { Manifest } from "../generations/generations.ts";
 import type { Host } from "../host.ts";
 import type { Limits } from "../limits.ts";
 import { bestEffort, log } from "../log.ts";
-import { machineOf, mountsOf, newMachineId } from "../machines/machine.ts";
+import { machineOf, mountsOf, newMachineId, withOverhead } from "../machines/machine.ts";
 import type { ReadyMachine } from "../machines/ready.ts";
 import { Steps } from "../steps.ts";
 import { destroy } from "./destroy.ts";
@@ -52,10 +52,11 @@ export async function restore(host: Host, id: string, limits: Limits, generation
 	};
 	const disk = { keepOnFailure: false, make };
 	const memory = host.generations.memory(generationId);
-	const { fill } = driver;
-	// Those that wait are of the driver that new sandboxes get.
-	const ready = driver === host.drivers[0] ? host.ready.take(limits) : undefined;
-	if (ready && fill) {
+	// Those that wait are of the drivers that new sandboxes get.
+	const newest = host.drivers.find(({ isolation }) => isolation === driver.isolation);
+	const ready = driver === newest ? host.ready.take(driver, limits) : undefined;
+	if (ready && driver.fill) {
+		const fill = driver.fill.bind(driver);
 		try {
 			return await start(host, driver, record, disk, (machine, mounted) => fill(machine, memory, mounted), ready);
 		} catch (error) {
@@ -67,11 +68,6 @@ export async function restore(host: Host, id: string, limits: Limits, generation
 		await mounted;
 		return driver.restore(machine, memory);
 	});
-}
-
-/** What a machine may use of the host, so that its guest has what it was promised. */
-function withOverhead({ overheadMiB }: Driver, limits: Limits): Limits {
-	return { ...limits, memoryMiB: limits.memoryMiB + overheadMiB };
 }
 
 type NewRecord = Pick<SandboxRecord, "id" | "limits" | "rootfsId" | "guestId" | "bootId">;
