@@ -6,7 +6,7 @@ import { DormiceError, GUEST } from "@dormice/protocol";
 import { command, failed } from "../command.ts";
 import type { Pool } from "../disk/pool.ts";
 import type { Driver, Machine, Process } from "../driver.ts";
-import { bestEffort } from "../log.ts";
+import { bestEffort, log } from "../log.ts";
 import type { Native } from "../native.ts";
 import { DOWNLINK } from "../network/rules.ts";
 import { MAC } from "../network/slot.ts";
@@ -128,7 +128,9 @@ export class MicrovmDriver implements Driver {
 		// By its own view of the file: the generation may have been deleted since it started.
 		const from = `/proc/${pid}/root${GIVEN.memory}`;
 		await copyFile(join(machine.dir, SHAPE), join(memoryDir, SHAPE));
-		await this.#parts.native.call("ram", pid, from, join(memoryDir, MEMORY), join(memoryDir, TOUCHED));
+		const stored = await this.#parts.native.call("ram", pid, from, join(memoryDir, MEMORY), join(memoryDir, TOUCHED));
+		const [pages, zeroes] = stored.trim().split(" ").map(Number);
+		log.info({ sandbox: machine.hostname, pages, zeroes }, "pages of memory stored");
 	}
 
 	/** Starts one that waits for what goes into it. */
