@@ -80,22 +80,13 @@ static int control_socket(const char *path) {
 	return fd;
 }
 
-static void make_path(char *path) {
-	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = 0;
-		if (mkdir(path, 0755) < 0 && errno != EEXIST) fail("mkdir", path);
-		*slash = '/';
-	}
-}
-
 // `source` at `destination` below `root`.
 static void bind_at(const char *root, const char *source, const char *destination, unsigned long flags) {
 	struct stat info;
 	char at[4096];
 	if (stat(source, &info) < 0) fail("look at", source);
 	if (snprintf(at, sizeof at, "%s%s", root, destination) >= (int)sizeof at) fail("bind at", destination);
-	make_path(at);
-	if ((S_ISDIR(info.st_mode) ? mkdir(at, 0755) : mknod(at, S_IFREG | 0644, 0)) < 0 && errno != EEXIST) fail("bind at", at);
+	make_mount_point(at, "bind at", info.st_mode);
 	if (mount(source, at, NULL, MS_BIND, NULL) < 0) fail("bind", source);
 	if (mount(NULL, at, NULL, MS_BIND | MS_REMOUNT | MS_NOSUID | flags, NULL) < 0) fail("bind", source);
 }
@@ -106,7 +97,6 @@ static void device(const char *root, const char *name, uid_t owner) {
 	snprintf(from, sizeof from, "/dev/%s", name);
 	if (stat(from, &info) < 0) return; // It goes without, or says so itself.
 	if (snprintf(at, sizeof at, "%s/dev/%s", root, name) >= (int)sizeof at) fail("device", name);
-	make_path(at);
 	if (mknod(at, S_IFCHR | 0600, info.st_rdev) < 0 || chown(at, owner, owner) < 0) fail("device", name);
 }
 
@@ -127,6 +117,8 @@ void jail(int argc, char **argv) {
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0) fail("mount", "/");
 	if (mount("none", root, "tmpfs", MS_NOSUID, "size=64k,mode=755") < 0) fail("mount", root);
 	bind_at(root, "/usr", "/usr", MS_RDONLY | MS_NODEV);
+	char devices[4096];
+	if (snprintf(devices, sizeof devices, "%s/dev", root) >= (int)sizeof devices || mkdir(devices, 0755) < 0) fail("mkdir", devices);
 	for (; at < argc && strcmp(argv[at], "--") != 0; at++) {
 		char *kind = argv[at], *source = strchr(kind, ':'), *destination = source ? strrchr(source, ':') : NULL;
 		if (!source) fail("jail with", kind);

@@ -1,28 +1,21 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { AskedOnce } from "../asked-once.ts";
 import { command } from "../command.ts";
 import type { Need, ProbeReport } from "../driver.ts";
 import { RUNSC_FLAGS } from "./flags.ts";
 
 const INSTALL = "dormice setup, or set RUNSC_PATH to a gVisor of July 2024 or newer";
 
-/** What a binary was found able to do, by how it looks to `stat`: one that is the same answers the same. */
-const found = new Map<string, ProbeReport>();
+const asked = new AskedOnce<ProbeReport>();
 
 /** Asks the binary what it can do, rather than which version it is. Asks it once. */
-export async function probeRunsc(runsc: string): Promise<ProbeReport> {
-	const looks = await looksOf(runsc);
-	const known = found.get(looks);
-	if (known) return structuredClone(known);
-	const report = await ask(runsc);
-	if (report.usable) found.set(looks, structuredClone(report));
-	return report;
-}
-
-async function looksOf(path: string): Promise<string> {
-	const info = await stat(path, { bigint: true }).catch(() => undefined);
-	return info === undefined ? path : [path, info.dev, info.ino, info.size, info.mtimeNs].join(" ");
+export function probeRunsc(runsc: string): Promise<ProbeReport> {
+	return asked.answer(
+		runsc,
+		() => ask(runsc),
+		({ usable }) => usable,
+	);
 }
 
 async function ask(runsc: string): Promise<ProbeReport> {

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { chmod, chown, copyFile, mkdir, open, readFile, truncate } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError, GUEST } from "@dormice/protocol";
@@ -176,8 +176,8 @@ export class MicrovmDriver implements Driver {
 	/** A file of zeroes that takes no room: the memory of a machine that was switched on. */
 	async #zeroes(memoryMiB: number): Promise<string> {
 		const path = join(this.#parts.pool.dir, "blank", `memory-${memoryMiB}`);
-		await using _ = await open(path, "a", 0o644);
-		await truncate(path, memoryMiB * 2 ** 20);
+		await using file = await open(path, "a", 0o644);
+		await file.truncate(memoryMiB * 2 ** 20);
 		return path;
 	}
 }

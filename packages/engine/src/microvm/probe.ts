@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
+import { AskedOnce } from "../asked-once.ts";
 import { command } from "../command.ts";
 import type { Config } from "../config.ts";
 import type { Need, ProbeReport } from "../driver.ts";
@@ -12,15 +13,21 @@ import { kvmVerdict } from "./kvm.ts";
 const OLDEST_QEMU = [8, 2] as const;
 const SET_UP = "dormice setup --isolation microvm";
 
+const asked = new AskedOnce<string>();
+
 export type Microvms = { monitor: Monitor; kernel: Kernel; versionOf: (kernel: Kernel) => string };
 
 /** What of QEMU is here. `found` where microVMs can run, accelerated or not. */
 export async function probeQemu(config: Config): Promise<{ report: ProbeReport; found?: Microvms }> {
 	const [printed, kernel] = await Promise.all([
-		existsSync(config.qemu) ? bestEffort("ask QEMU's version", command(config.qemu, ["--version"])) : undefined,
+		asked.answer(
+			config.qemu,
+			() => askVersion(config.qemu),
+			(version) => version !== "",
+		),
 		openKernel(config),
 	]);
-	const version = /version (\d+)\.(\d+)\.\d+/.exec(printed ?? "");
+	const version = /version (\d+)\.(\d+)\.\d+/.exec(printed);
 	const [, major = "0", minor = "0"] = version ?? [];
 	const kvm = kvmVerdict(config.data);
 	const needs: Need[] = [
@@ -44,6 +51,11 @@ export async function probeQemu(config: Config): Promise<{ report: ProbeReport; 
 	const reason = acceleration === "kvm" ? "a guest booted under KVM" : `software emulation only: ${kvm.detail}`;
 	const report: ProbeReport = { isolation: "microvm", acceleration, usable, reason, version: versionOf(kernel), needs };
 	return { report, found: { monitor, kernel, versionOf } };
+}
+
+async function askVersion(qemu: string): Promise<string> {
+	if (!existsSync(qemu)) return "";
+	return (await bestEffort("ask QEMU's version", command(qemu, ["--version"]))) ?? "";
 }
 
 function isNewEnough(major: number, minor: number): boolean {

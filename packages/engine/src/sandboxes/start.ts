@@ -53,8 +53,7 @@ export async function restore(host: Host, id: string, limits: Limits, generation
 	const disk = { keepOnFailure: false, make };
 	const memory = host.generations.memory(generationId);
 	// Those that wait are of the drivers that new sandboxes get.
-	const newest = host.drivers.find(({ isolation }) => isolation === driver.isolation);
-	const ready = driver === newest ? host.ready.take(driver, limits) : undefined;
+	const ready = driver === chooseDriver(host, driver.isolation) ? host.ready.take(driver, limits) : undefined;
 	if (ready && driver.fill) {
 		const fill = driver.fill.bind(driver);
 		try {
