@@ -48,7 +48,9 @@ test("the host's paths are unknown to everyone else", async () => {
 test("activity counts what runs and who listens", async () => {
 	const handle = await sandbox.commands.run("sleep 60", { background: true, timeoutMs: 0 });
 	const activity = () =>
-		json<{ processes: { pid: number; cmd: string }[]; subscribers: number }>(guest.fetch("/dormice/activity"));
+		json<{ processes: { pid: number; cmd: string }[]; cpuMs: number; subscribers: number }>(
+			guest.fetch("/dormice/activity"),
+		);
 	// A login shell's profile may run something of its own first.
 	await until("it runs alone", async () => {
 		const { processes, subscribers } = await activity();
@@ -58,6 +60,12 @@ test("activity counts what runs and who listens", async () => {
 	await until("nobody listens", async () => (await activity()).subscribers === 0);
 	await handle.kill();
 	await until("nothing runs", async () => (await activity()).processes.length === 0);
+	const before = (await activity()).cpuMs;
+	await sandbox.commands.run("timeout 0.5 sh -c 'while :; do :; done' || true");
+	assert.ok((await activity()).cpuMs - before >= 100, "work is in the account");
+	const after = (await activity()).cpuMs;
+	for (let i = 0; i < 50; i++) await activity();
+	assert.equal((await activity()).cpuMs, after, "the supervisor's own is not");
 });
 
 test("metrics are plausible", async () => {

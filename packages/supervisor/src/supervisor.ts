@@ -112,13 +112,14 @@ function routes({ config, spawner, sandbox, processes, alive, attributes }: Part
 	]);
 }
 
-/** What goes on in here at a client's wish: the processes it started, and what those started, and who listens to them. */
+/** What goes on in here at a client's wish: the processes it started and what those started, their CPU time, who listens. */
 async function activity(processes: Processes, alive: Alive, etc: string) {
 	const running = processes.running();
 	const known = new Map(running.map((process) => [process.pid, process]));
-	const [found, hooks] = await Promise.all([alive.byClients(), presentHooks(etc)]);
+	const [{ byClients: found, cpuMs }, hooks] = await Promise.all([alive.look(), presentHooks(etc)]);
 	return {
 		hooks,
+		cpuMs,
 		processes: await Promise.all(
 			found.map(async ({ pid, cmd }) => {
 				const { tag, startedAt } = known.get(pid) ?? {};

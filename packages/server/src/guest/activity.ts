@@ -12,6 +12,8 @@ export interface ClientProcess {
 
 export interface Activity {
 	processes: ClientProcess[];
+	/** CPU time that all inside but the supervisor used since it booted; undefined when it does not say. */
+	cpuMs: number | undefined;
 	/** The hooks it has. */
 	hooks: string[];
 }
@@ -34,10 +36,14 @@ export async function readActivity(link: Link): Promise<Activity> {
 }
 
 export function parseActivity(body: string): Activity {
-	const answer = JSON.parse(body) as { processes?: unknown };
-	const { processes } = answer;
+	const answer = JSON.parse(body) as { processes?: unknown; cpuMs?: unknown };
+	const { processes, cpuMs } = answer;
 	if (!Array.isArray(processes)) throw new Error("the supervisor's answer names no processes");
-	return { processes: processes.slice(0, MAX_PROCESSES).map(parseProcess), hooks: parseHooks(answer) };
+	return {
+		processes: processes.slice(0, MAX_PROCESSES).map(parseProcess),
+		cpuMs: typeof cpuMs === "number" ? cpuMs : undefined,
+		hooks: parseHooks(answer),
+	};
 }
 
 function parseProcess(value: unknown): ClientProcess {

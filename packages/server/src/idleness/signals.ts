@@ -20,7 +20,7 @@ export interface Sight {
 	/** Open requests and streams, and since when there are any, or none. */
 	busy: number;
 	turnedAtMs: number;
-	/** Percent of one CPU, and since when it was not near zero. */
+	/** Percent of one CPU, by the host's account or the guest's, whichever is less; and since when it was not near zero. */
 	cpu: { percent: number; sinceMs: number } | undefined;
 	/** Undefined when its supervisor did not answer; empty when nothing runs, or when that does not matter. */
 	processes: readonly ClientProcess[] | undefined;

@@ -146,12 +146,11 @@ describe("isolation", { timeout: 240_000 }, () => {
 		const woken = await platform.api("POST", `/sandboxes/${id}/connect`, { timeout: 300 });
 		assert.deepEqual([woken.status, (woken.body as Created).isolation], [201, "gvisor"]);
 		await platform.engine.lose(id);
-		await until(
-			async () => ((await platform.api("GET", `/sandboxes/${id}`)).body as { rung: string }).rung === "failed",
-		);
-		await until(
-			async () => ((await platform.api("GET", `/sandboxes/${id}`)).body as { rung: string }).rung === "running",
-		);
+		const reasons = async () => {
+			const { body } = await platform.api("GET", `/sandboxes/${id}/lifecycle`);
+			return (body as { history: { to: string; reason: string }[] }).history.map(({ to, reason }) => `${to} ${reason}`);
+		};
+		await until(async () => (await reasons())[0] === "running crash", 30_000);
 		assert.equal(await isolationOf(id), "gvisor");
 
 		const [team] = (await platform.api("GET", "/teams")).body as { teamID: string }[];

@@ -101,6 +101,20 @@ suite("dozing", () => {
 		await end(id);
 	});
 
+	test("what its host has to do for an idle one holds none", async () => {
+		for (const more of [{}, { doze: "always" }]) {
+			const id = await create(more);
+			const guest = platform.engine.guest(id);
+			guest.cpuMs = 1_000;
+			const trouble = setInterval(() => {
+				guest.cpuUsageUs += 5_000;
+			}, 10);
+			await until(() => frozen(id));
+			clearInterval(trouble);
+			await end(id);
+		}
+	});
+
 	const HELD: [string, (id: string) => Promise<() => void>, object?][] = [
 		[
 			"an open stream",
@@ -126,6 +140,18 @@ suite("dozing", () => {
 				const guest = platform.engine.guest(id);
 				const worker = setInterval(() => {
 					guest.cpuUsageUs += 5_000;
+				}, 10);
+				return () => clearInterval(worker);
+			},
+		],
+		[
+			"work, by its own account too",
+			async (id) => {
+				const guest = platform.engine.guest(id);
+				guest.cpuMs = 0;
+				const worker = setInterval(() => {
+					guest.cpuUsageUs += 5_000;
+					guest.cpuMs = Math.round(guest.cpuUsageUs / 1000);
 				}, 10);
 				return () => clearInterval(worker);
 			},

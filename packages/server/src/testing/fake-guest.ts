@@ -30,6 +30,8 @@ export class FakeGuest {
 	hooks: string[] = [];
 	readonly ran: string[] = [];
 	cpuUsageUs = 5;
+	/** What its own processes used, by its own account; undefined for a supervisor that gives none. */
+	cpuMs: number | undefined;
 	memoryBytes = 7;
 	#thawed: PromiseWithResolvers<void> | undefined;
 	#servers: Server[] = [];
@@ -125,7 +127,7 @@ export class FakeGuest {
 			return void res.writeHead(204).end();
 		}
 		if (path === "/dormice/activity")
-			return void res.end(JSON.stringify({ processes: this.processes, hooks: this.hooks }));
+			return void res.end(JSON.stringify({ processes: this.processes, cpuMs: this.cpuMs, hooks: this.hooks }));
 		if (path === "/dormice/hooks") {
 			const { hook } = JSON.parse(body) as { hook: { name: string } };
 			if (this.hooks.includes(hook.name)) this.ran.push(hook.name);

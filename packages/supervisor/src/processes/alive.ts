@@ -10,7 +10,12 @@ export interface AliveProcess {
 	readonly cmd: string;
 	/** With the pid, what tells it from a later one of the same number. */
 	readonly startTicks: number;
+	/** CPU time it used, and what of its children ended and was waited for, in ticks. */
+	readonly cpu: { readonly own: number; readonly children: number };
 }
+
+/** Of the kernel's account of CPU time, on every architecture. */
+const MS_PER_TICK = 10;
 
 /** Reads a /proc/<pid>/stat; undefined for one that is dead and not yet reaped. */
 export function parseStat(text: string): AliveProcess | undefined {
@@ -18,21 +23,40 @@ export function parseStat(text: string): AliveProcess | undefined {
 	const [open, close] = [text.indexOf("("), text.lastIndexOf(")")];
 	const [state = "", parent = "", ...rest] = text.slice(close + 2).split(" ");
 	if (open < 0 || close < open || state === "Z" || state === "X") return undefined;
+	const [user = 0, system = 0, childrenUser = 0, childrenSystem = 0] = rest.slice(9, 13).map(Number);
 	return {
 		pid: Number(text.slice(0, open)),
 		parent: Number(parent),
 		cmd: text.slice(open + 1, close),
 		startTicks: Number(rest[17] ?? 0),
+		cpu: { own: user + system, children: childrenUser + childrenSystem },
 	};
 }
 
-/** What of these below `root` is neither one of `own`, nor a child of `helpersOf`, nor a template's or below one. Pure. */
+/** `root` and all that come of it. */
+export function family(all: readonly AliveProcess[], root: number): AliveProcess[] {
+	const isOurs = lineage(all);
+	return all.filter((process) => isOurs(process, ({ pid }) => pid === root));
+}
+
+/** What of these is neither one of `own`, nor a child of `helpersOf`, nor a template's or below one. Pure. */
 export function startedByClients(
 	all: readonly AliveProcess[],
-	{ root, own, helpersOf, template }: { root: number; own: ReadonlySet<number>; helpersOf: number; template: Template },
+	{ own, helpersOf, template }: { own: ReadonlySet<number>; helpersOf: number; template: Template },
 ): AliveProcess[] {
+	const isBelow = lineage(all);
+	return all.filter(
+		(process) =>
+			!own.has(process.pid) &&
+			process.parent !== helpersOf &&
+			!isBelow(process, (ancestor) => template.get(ancestor.pid) === ancestor.startTicks),
+	);
+}
+
+/** Tells whether a process, or one it came of, is such a one. */
+function lineage(all: readonly AliveProcess[]) {
 	const byPid = new Map(all.map((process) => [process.pid, process]));
-	const isBelow = (process: AliveProcess, matches: (ancestor: AliveProcess) => boolean): boolean => {
+	return (process: AliveProcess, matches: (ancestor: AliveProcess) => boolean): boolean => {
 		const seen = new Set<number>();
 		for (let at: AliveProcess | undefined = process; at && !seen.has(at.pid); at = byPid.get(at.parent)) {
 			if (matches(at)) return true;
@@ -40,13 +64,6 @@ export function startedByClients(
 		}
 		return false;
 	};
-	return all.filter(
-		(process) =>
-			!own.has(process.pid) &&
-			process.parent !== helpersOf &&
-			isBelow(process, ({ parent }) => parent === root) &&
-			!isBelow(process, (ancestor) => template.get(ancestor.pid) === ancestor.startTicks),
-	);
 }
 
 /** The processes a template came with: pid → start. */
@@ -76,13 +93,22 @@ export class Alive {
 
 	/** The processes that clients started, and what those started, orphans too. */
 	async byClients(): Promise<AliveProcess[]> {
-		return startedByClients(await readAll(), {
-			root: this.#root,
-			own: new Set([this.#root, this.#spawner, process.pid]),
-			helpersOf: process.pid,
-			template: this.#template,
-		});
+		return (await this.look()).byClients;
 	}
+
+	/** The same, and the CPU time used in here by all but ourselves, in milliseconds: what lives, and what lived. */
+	async look(): Promise<{ byClients: AliveProcess[]; cpuMs: number }> {
+		const all = family(await readAll(), this.#root);
+		const own = new Set([this.#root, this.#spawner, process.pid]);
+		const byClients = startedByClients(all, { own, helpersOf: process.pid, template: this.#template });
+		return { byClients, cpuMs: usedBesides(own, all) };
+	}
+}
+
+/** CPU time of all but `own`, whose ended children count. Pure. */
+export function usedBesides(own: ReadonlySet<number>, all: readonly AliveProcess[]): number {
+	const ticks = all.map(({ pid, cpu }) => cpu.children + (own.has(pid) ? 0 : cpu.own));
+	return ticks.reduce((sum, each) => sum + each, 0) * MS_PER_TICK;
 }
 
 /** What a process is running as, its beginning at least; undefined when it is gone or hides it. */
