@@ -31,14 +31,7 @@ export async function command(file: string, args: readonly string[], options: Co
 		return typeof stdout === "string" ? stdout : "";
 	} catch (error) {
 		if (!(error instanceof ExecaError)) throw error;
-		// The beginning of what it said, without the stack that Go programs put behind an error.
-		const said = String(error.stderr ?? "")
-			.trim()
-			.split("\n")
-			.filter((line) => !/^\s|^goroutine |^created by |^gvisor\.dev|^[\w./()*]+\(0x/.test(line))
-			.slice(0, 3)
-			.join(" | ")
-			.slice(0, 600);
+		const said = essence(String(error.stderr ?? ""));
 		const what = `${file} ${args.slice(0, 3).join(" ")}`;
 		if (error.code === "ENOENT")
 			throw new DormiceError("not_set_up", `${file} is not installed. Run: dormice setup`, { cause: error });
@@ -46,6 +39,17 @@ export async function command(file: string, args: readonly string[], options: Co
 			throw new DormiceError("deadline_exceeded", `${what} did not end in time. ${said}`, { cause: error });
 		throw failed(what, String(error.exitCode ?? error.signal ?? error.code), said, error);
 	}
+}
+
+/** The beginning of what a program complained of, without its notices, and the stack that Go programs put behind an error. */
+export function essence(said: string): string {
+	return said
+		.trim()
+		.split("\n")
+		.filter((line) => line !== "" && !/^[INW]: |^\s|^goroutine |^created by |^gvisor\.dev|^[\w./()*]+\(0x/.test(line))
+		.slice(0, 3)
+		.join(" | ")
+		.slice(0, 600);
 }
 
 /** The error for a program that ended badly, from what it said. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DormiceError } from "@dormice/protocol";
+import { essence, failed } from "./command.ts";
 import { fromErrno, ofFullPool } from "./no-space.ts";
 
 const withCode = (code: string) => Object.assign(new Error(code), { code });
@@ -28,4 +29,15 @@ test("what fails in a full pool fails for want of room, but for what the caller 
 	assert.equal(((await ofFullPool(panic, full)) as DormiceError).reason, "disk_full");
 	assert.equal(await ofFullPool(panic, roomy), panic);
 	assert.equal(await ofFullPool(open, full), open);
+});
+
+test("a program that found no room is told as that, whatever it said before", () => {
+	const notices = "I: automatically chosen format: directory\n".repeat(5);
+	const said = essence(
+		`${notices}E: cannot copy /etc/resolv.conf: No space left on device\nI: waiting\nE: failed to run`,
+	);
+	assert.equal(said, "E: cannot copy /etc/resolv.conf: No space left on device | E: failed to run");
+	assert.equal(failed("mmdebstrap", "25", said).reason, "disk_full");
+	assert.equal(failed("mmdebstrap", "25", essence(`${notices}E: Unable to fetch`)).message.includes("fetch"), true);
+	assert.equal(essence("panic: oh\n\ngoroutine 1 [running]:\nmain.main(0x1)\n\t/a.go:1"), "panic: oh");
 });
