@@ -7,3 +7,4 @@ export { GUEST } from "./guest.ts";
 export { type IdKind, isId, newId } from "./ids.ts";
 export { ISOLATIONS, type Isolation, isIsolation, isWeaker } from "./isolation.ts";
 export { canMove, publicState, type SandboxState, TRANSITIONAL, TRANSITIONS } from "./states.ts";
+export { Steps } from "./steps.ts";

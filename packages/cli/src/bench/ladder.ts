@@ -8,6 +8,7 @@ import { gateway, server } from "./guest.ts";
 import { firstAnswer, request } from "./http.ts";
 import type { PlainRunsc } from "./plain-runsc.ts";
 import type { Series } from "./series.ts";
+import { PAUSE, WAKE, worksOf } from "./steps.ts";
 
 /** Touched memory of the programs that are woken, in MiB; at once only as many as fit into a host of 24 GiB. */
 const SIZES = [
@@ -113,7 +114,7 @@ async function measureDozing({ series, target, paths, rounds }: Ladder, id: stri
 }
 
 async function measureAsleep(
-	{ series, target, plain, rounds }: Ladder,
+	{ series, target, paths, plain, rounds }: Ladder,
 	client: Client,
 	id: string,
 	{ label, memoryMiB, atOnce }: (typeof SIZES)[number],
@@ -127,6 +128,9 @@ async function measureAsleep(
 		await sleep(QUIET_MS);
 		series.add(`runsc_restore_${label}`, await plain.restoreOnce(memoryMiB));
 	}
+	const works = worksOf(paths, id);
+	series.explain(`pause_${label}`, PAUSE, works);
+	series.explain(`wake_asleep_${label}`, WAKE, works);
 	if (atOnce === 0) return;
 	const forks = await forksOf(client, id, atOnce);
 	try {
@@ -140,12 +144,16 @@ async function measureAsleep(
 	}
 }
 
-async function measureForks({ series, rounds }: Ladder, client: Client, id: string): Promise<number> {
+async function measureForks({ series, paths, rounds }: Ladder, client: Client, id: string): Promise<number> {
 	for (let i = 0; i < rounds; i++) {
 		const [fork] = await series.time("fork_running", () => forksOf(client, id, 1));
-		if (fork !== undefined) await Sandbox.kill(fork, client);
+		if (fork !== undefined) {
+			series.explain("fork_running", WAKE, worksOf(paths, fork));
+			await Sandbox.kill(fork, client);
+		}
 		await sleep(QUIET_MS);
 	}
+	series.explain("fork_running", ["fork", "checkpoint"], worksOf(paths, id));
 	const { generationID } = (await native(client, id, "POST", "/checkpoints", {})) as { generationID: string };
 	for (let i = 0; i < Math.max(3, Math.floor(rounds / 2)); i++) {
 		await series.time("rollback", () => native(client, id, "POST", "/rollback", { generationID }));

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError } from "@dormice/protocol";
 import { Sandbox } from "e2b";
@@ -8,6 +7,7 @@ import { connectTo, type Target } from "../target.ts";
 import { gateway, server } from "./guest.ts";
 import { firstAnswer, request } from "./http.ts";
 import type { Series } from "./series.ts";
+import { PAUSE, WAKE, worksOf } from "./steps.ts";
 
 const QUIET_MS = 2_500;
 /** What the guest's program holds, in MiB. */
@@ -74,18 +74,11 @@ export async function measureMicrovms(bench: MicrovmBench): Promise<"kvm" | "emu
 	} finally {
 		await sandbox.kill();
 	}
-	for (const ms of startsOf(paths, sandbox.sandboxId)) series.add("microvm_wake_vmm", ms);
+	const works = worksOf(paths, sandbox.sandboxId);
+	series.explain("microvm_pause", PAUSE, works);
+	series.explain("microvm_resume_http", WAKE, works);
+	// Beside the first step it waits for the disk, which is not QEMU's.
+	for (const { verb, stepsMs } of works)
+		if (verb === "vmm") series.add("microvm_wake_vmm", (stepsMs.take ?? 0) + (stepsMs.load ?? 0));
 	return driver.acceleration === "kvm" ? "kvm" : "emulated";
-}
-
-/** How long the engine's log says that QEMU took to start this sandbox, each time. */
-function startsOf(paths: PlatformPaths, sandboxId: string): number[] {
-	return (
-		readFileSync(`${paths.logs}/engine.log`, "utf8")
-			.split("\n")
-			.filter((line) => line.includes('"verb":"vmm"') && line.includes(sandboxId))
-			.map((line) => (JSON.parse(line) as { stepsMs: { take: number; load: number } }).stepsMs)
-			// Beside the first it waits for the disk, which is not QEMU's.
-			.map(({ take, load }) => take + load)
-	);
 }

@@ -22,3 +22,17 @@ test("a ratio is against the median of the baseline, and absent where the baseli
 	assert.equal(slow?.ratio, 4);
 	assert.equal(fast?.ratio, undefined);
 });
+
+test("what a row's time was spent on: medians by who did what, of the verbs that belong to it", () => {
+	const series = new Series();
+	const work = (by: "server" | "engine", verb: string, totalMs: number, stepsMs: Record<string, number>) => ({
+		...{ by, verb, totalMs, stepsMs },
+	});
+	const works = [1, 2, 3].map((ms) => work("engine", "start", ms * 10, { disk: ms, machine: ms * 9 }));
+	const wake = work("server", "wake", 40, { start: 33 });
+	series.explain("wake", ["wake", "start"], [wake, ...works, work("server", "pause", 1, {})]);
+	assert.deepEqual(series.works(), [
+		{ row: "wake", n: 1, ...wake },
+		{ row: "wake", n: 3, ...work("engine", "start", 20, { disk: 2, machine: 18 }) },
+	]);
+});

@@ -1,3 +1,5 @@
+import { medians, type Work, type WorkResult } from "./steps.ts";
+
 /** One row of a benchmark: what was measured, how often, and how long it took. */
 export interface Result {
 	name: string;
@@ -15,11 +17,23 @@ export interface Result {
 /** Collects times by name. */
 export class Series {
 	readonly #times = new Map<string, number[]>();
+	readonly #works = new Map<string, Work[]>();
 
 	add(name: string, tookMs: number): void {
 		const times = this.#times.get(name);
 		if (times) times.push(tookMs);
 		else this.#times.set(name, [tookMs]);
+	}
+
+	/** Says what the time of a row was spent on, among these. */
+	explain(name: string, verbs: readonly string[], works: readonly Work[]): void {
+		const ofThese = works.filter(({ verb }) => verbs.includes(verb));
+		this.#works.set(name, [...(this.#works.get(name) ?? []), ...ofThese]);
+	}
+
+	/** What was said of that. */
+	works(): WorkResult[] {
+		return [...this.#works].flatMap(([name, works]) => medians(name, works));
 	}
 
 	/** Does the work once and adds what it took. */

@@ -3,6 +3,7 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
 import { plot } from "../bench/plot.ts";
 import type { Result } from "../bench/series.ts";
+import type { WorkResult } from "../bench/steps.ts";
 import { bestEffort } from "../best-effort.ts";
 import { run } from "../command.ts";
 import type { Config } from "../config.ts";
@@ -78,12 +79,19 @@ async function measure(config: Config, options: BenchOptions): Promise<void> {
 				const title = `Dormice, medians and 99th percentiles: ${host.cores} cores, ${host.cpu}`;
 				writeFileSync(options.plot, plot(results, title));
 			}
-			if (options.json) return printJson({ machine: host, results, ...(density === undefined ? {} : { density }) });
+			if (options.json)
+				return printJson({
+					machine: host,
+					results,
+					works: series.works(),
+					...(density === undefined ? {} : { density }),
+				});
 			printTable(results);
 			if (density !== undefined) {
 				const { dozingMiB, asleepMiB } = density;
 				printLine(`\nA program of 64 MiB costs ${dozingMiB} MiB of RAM dozing, ${asleepMiB} MiB of disk asleep.`);
 			}
+			printWorks(series.works());
 		});
 	} finally {
 		if (options.data === undefined) {
@@ -102,6 +110,15 @@ function printTable(results: readonly Result[]): void {
 		const compared = ratio === undefined ? "" : `  ${ratio.toFixed(2)} × ${baseline}`;
 		const under = accelerator === undefined ? "" : `  ${accelerator}`;
 		printLine(`${name.padEnd(26)} ${String(n).padStart(5)} ${cell(p50Ms)} ${cell(p99Ms)}${compared}${under}`);
+	}
+}
+
+/** Where the time of a row goes: what its parts took, each within the one above it that calls it. */
+function printWorks(works: readonly WorkResult[]): void {
+	if (works.length > 0) printLine("\nWhere it goes (p50 ms; steps may overlap):");
+	for (const { row, by, verb, totalMs, stepsMs } of works) {
+		const steps = Object.entries(stepsMs).map(([name, ms]) => `${name} ${ms.toFixed(1)}`);
+		printLine(`${row.padEnd(26)} ${`${by} ${verb}`.padEnd(18)} ${totalMs.toFixed(1).padStart(7)}: ${steps.join(", ")}`);
 	}
 }
 

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import { DormiceError, isId } from "@dormice/protocol";
+import { DormiceError, isId, Steps } from "@dormice/protocol";
 import { cpuFeatures } from "../cpu.ts";
 import type { Pool } from "../disk/pool.ts";
 import type { Process } from "../driver.ts";
@@ -75,7 +75,11 @@ export class Generations {
 	 * Writes a generation: `fill` puts `disk` and `memory` into the directory it is given, and says when the memory is there,
 	 * for its checksums to be computed meanwhile. Undone whole when it throws.
 	 */
-	async write(id: string, fill: (dir: string, memoryWritten: () => void) => Promise<Filled>): Promise<Manifest> {
+	async write(
+		id: string,
+		fill: (dir: string, memoryWritten: () => void) => Promise<Filled>,
+		steps = new Steps({ verb: "write", generation: id }),
+	): Promise<Manifest> {
 		const partial = `${this.dir(id)}.partial`;
 		if (existsSync(this.dir(id))) throw new DormiceError("already_exists", `Generation ${id} exists already.`);
 		await this.#remove(partial);
@@ -89,7 +93,7 @@ export class Generations {
 			});
 			const manifest: Manifest = {
 				...filled,
-				files: await (summing ?? this.#sums(memory)),
+				files: await steps.time("checksums", summing ?? this.#sums(memory)),
 				cpuFeatures: cpuFeatures(),
 				memoryBytes: await bytesIn(memory),
 				diskBytes: await allocatedIn(join(partial, "disk")),
@@ -101,7 +105,7 @@ export class Generations {
 			this.#faults.at("generation.flush");
 			this.#known.set(id, await looksOf(this.memory(id)));
 			// One flush for all of it: until it returns nobody was told of this generation.
-			await this.#pool.sync();
+			await steps.time("flush", this.#pool.sync());
 			return manifest;
 		} catch (error) {
 			const told = await ofFullPool(error, this.#pool);

@@ -2,9 +2,10 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { DormiceError } from "@dormice/protocol";
+import { DormiceError, Steps } from "@dormice/protocol";
 import { command } from "../command.ts";
 import type { Driver, Machine, Process } from "../driver.ts";
+import { log } from "../log.ts";
 import type { Native } from "../native.ts";
 import { writeWhole } from "../whole-file.ts";
 import { call, callWith, readState } from "./control.ts";
@@ -115,6 +116,7 @@ export class GvisorDriver implements Driver {
 	 * loaded; it stands still until the root has taken the placeholder's place.
 	 */
 	async #fill(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number> {
+		const steps = new Steps({ verb: "gvisor", sandbox: machine.hostname });
 		const { controlSocket, goferPid, pid } = await readState(runscRoot(machine), machine.id);
 		const files = IMAGE_FILES.map((name) => `read:${join(memoryDir, name)}`);
 		const giveRoot = async () => {
@@ -124,9 +126,13 @@ export class GvisorDriver implements Driver {
 			process.kill(goferPid, "SIGCONT");
 		};
 		await Promise.all([
-			giveRoot(),
-			callWith(this.#native, controlSocket, "containerManager.Restore", { HavePagesFile: true }, files),
+			steps.time("root", giveRoot()),
+			steps.time(
+				"load",
+				callWith(this.#native, controlSocket, "containerManager.Restore", { HavePagesFile: true }, files),
+			),
 		]);
+		steps.done(log);
 		return pid;
 	}
 

@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { chmod, chown, copyFile, mkdir, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { DormiceError, GUEST } from "@dormice/protocol";
+import { DormiceError, GUEST, Steps } from "@dormice/protocol";
 import { command, failed } from "../command.ts";
 import type { Pool } from "../disk/pool.ts";
 import type { Driver, Machine, Process } from "../driver.ts";
@@ -10,7 +10,6 @@ import { bestEffort, log } from "../log.ts";
 import type { Native } from "../native.ts";
 import { DOWNLINK } from "../network/rules.ts";
 import { MAC } from "../network/slot.ts";
-import { Steps } from "../steps.ts";
 import { writeWhole } from "../whole-file.ts";
 import { claim, commandLine, GIVEN, type Monitor, type Shape, withAcceleration } from "./command-line.ts";
 import type { Images } from "./images.ts";
@@ -98,7 +97,7 @@ export class MicrovmDriver implements Driver {
 			"load",
 			qmp(socketOf(machine), finish).then(() => reaches(machine, pid, "running")),
 		);
-		steps.done();
+		steps.done(log);
 		return pid;
 	}
 

@@ -1,11 +1,10 @@
 import { join } from "node:path";
-import { DormiceError } from "@dormice/protocol";
+import { DormiceError, Steps } from "@dormice/protocol";
 import type { Process } from "../driver.ts";
-import type { Manifest } from "../generations/generations.ts";
+import type { Filled, Manifest } from "../generations/generations.ts";
 import type { Host } from "../host.ts";
-import { bestEffort } from "../log.ts";
+import { bestEffort, log } from "../log.ts";
 import { driverOf, machineOf, mountedDisk } from "../machines/machine.ts";
-import { Steps } from "../steps.ts";
 import type { SandboxRecord } from "./record.ts";
 
 export type CheckpointOptions = {
@@ -55,7 +54,7 @@ export async function checkpoint(
 		host.faults.at("checkpoint.paused");
 		standing = paused;
 		await host.records.write(paused);
-		const written = host.generations.write(options.generationId, async (dir, memoryWritten) => {
+		const fill = async (dir: string, memoryWritten: () => void): Promise<Filled> => {
 			if (options.memory) await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
 			memoryWritten();
 			host.faults.at("checkpoint.memory");
@@ -82,9 +81,9 @@ export async function checkpoint(
 				createdAt: new Date().toISOString(),
 				limits: record.limits,
 			};
-		});
-		const manifest = await steps.time("generation", written);
-		steps.done();
+		};
+		const manifest = await host.generations.write(options.generationId, fill, steps);
+		steps.done(log);
 		return manifest;
 	} catch (error) {
 		if (standing) await bestEffort(`let ${record.id} go on after a failed checkpoint`, resume(host, standing));

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
-import { DormiceError, type Isolation } from "@dormice/protocol";
+import { DormiceError, type Isolation, Steps } from "@dormice/protocol";
 import { cpuFeatures } from "../cpu.ts";
 import type { Driver, Machine } from "../driver.ts";
 import type { Manifest } from "../generations/generations.ts";
@@ -9,7 +9,6 @@ import type { Limits } from "../limits.ts";
 import { bestEffort, log } from "../log.ts";
 import { machineOf, mountsOf, newMachineId, withOverhead } from "../machines/machine.ts";
 import type { ReadyMachine } from "../machines/ready.ts";
-import { Steps } from "../steps.ts";
 import { destroy } from "./destroy.ts";
 import type { SandboxRecord } from "./record.ts";
 
@@ -112,7 +111,7 @@ async function start(
 		}
 		record.phase = "running";
 		await host.records.write(record);
-		steps.done();
+		steps.done(log);
 		return record;
 	} catch (error) {
 		const options = { keepDisk: disk.keepOnFailure, forget: false, behind: false };

@@ -1,4 +1,4 @@
-import { DormiceError } from "@dormice/protocol";
+import { DormiceError, Steps } from "@dormice/protocol";
 import type { GenerationRow } from "../database/schema.ts";
 import { eachOf } from "../lifetime/wait.ts";
 import type { Templates } from "../templates/templates.ts";
@@ -27,10 +27,12 @@ export async function fork(
 	resident: Resident,
 	{ count, timeoutSeconds, generationId }: ForkOptions,
 ): Promise<PromiseSettledResult<Resident>[]> {
-	const generation =
+	const steps = new Steps({ verb: "fork", sandbox: resident.id });
+	const found =
 		generationId === undefined
-			? await checkpoint(host, resident, { reason: "fork" })
-			: await findGeneration(host, resident, generationId);
+			? checkpoint(host, resident, { reason: "fork" })
+			: findGeneration(host, resident, generationId);
+	const generation = await steps.time("checkpoint", found);
 	// Until each fork's own row refers to it.
 	host.unfinished.add(generation.id);
 	try {
@@ -54,9 +56,11 @@ export async function fork(
 		};
 		const made: PromiseSettledResult<Resident>[] = [];
 		// No more at once than can start: the last ones would lose their patience over the first ones.
-		await eachOf(Array(count).keys(), host.config.concurrentStarts, async (index) => {
+		const making = eachOf(Array(count).keys(), host.config.concurrentStarts, async (index) => {
 			[made[index]] = await Promise.allSettled([createSandbox(host, request)]);
 		});
+		await steps.time("create", making);
+		steps.done(host.log);
 		return made;
 	} finally {
 		host.unfinished.delete(generation.id);

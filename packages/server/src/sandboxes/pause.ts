@@ -1,4 +1,4 @@
-import { DormiceError, newId } from "@dormice/protocol";
+import { DormiceError, newId, Steps } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
 import { runHook } from "../guest/hooks.ts";
 import { Link } from "../guest/link.ts";
@@ -76,29 +76,26 @@ async function fallAsleep(host: Host, resident: Resident, options: PauseOptions)
 	const address = resident.link?.address;
 	const parentId = resident.record.generationId ?? undefined;
 	const generationId = newId("generation");
+	const steps = new Steps({ verb: "pause", sandbox: resident.id });
 	host.unfinished.add(generationId);
 	try {
 		const known = resident.dozing ? resident.hooks : undefined;
 		if (resident.dozing) await goOn(host, resident);
-		const hooks = await beforeSleep(host, resident, generationId, known);
+		const hooks = await steps.time("hooks", beforeSleep(host, resident, generationId, known));
 		if (unasked && resident.wanted) {
 			await afterSleep(host, resident, generationId, hooks);
 			return await settle(host, resident, "request");
 		}
-		await move(host, resident, { to: "checkpointing", reason, set: { unasked } });
+		await steps.time("checkpointing", move(host, resident, { to: "checkpointing", reason, set: { unasked } }));
 		resident.detach();
 		try {
 			if (unasked && resident.wanted) throw new Wanted();
 			if (!memory && address !== undefined) await syncDisk(resident, address);
 			const parent = parentId === undefined ? {} : { parentId };
-			const generation = await host.engine.checkpoint(resident.id, {
-				generationId,
-				memory,
-				reason: "pause",
-				...parent,
-			});
+			const request = { generationId, memory, reason: "pause", ...parent };
+			const generation = await steps.time("checkpoint", host.engine.checkpoint(resident.id, request));
 			if (unasked && resident.wanted) throw new Wanted();
-			await move(host, resident, {
+			const moved = move(host, resident, {
 				to: "asleep",
 				set: {
 					...{ generationId, generationMemory: memory, wakeHook: hooks.includes("post-wake") },
@@ -116,6 +113,7 @@ async function fallAsleep(host: Host, resident: Resident, options: PauseOptions)
 					await queries.insertInto("generations").values(row).execute();
 				},
 			});
+			await steps.time("asleep", moved);
 		} catch (error) {
 			await stayAwake(host, resident, { address, generationId, reason, hooks, error });
 			if (error instanceof Wanted) return;
@@ -124,7 +122,8 @@ async function fallAsleep(host: Host, resident: Resident, options: PauseOptions)
 	} finally {
 		host.unfinished.delete(generationId);
 	}
-	await clearAway(host, resident.id);
+	await steps.time("clear", clearAway(host, resident.id));
+	steps.done(host.log);
 	void bestEffort(host.log, `retiring generations of ${resident.id}`, collect(host, resident.id));
 }
 

@@ -1,4 +1,4 @@
-import { DormiceError } from "@dormice/protocol";
+import { DormiceError, Steps } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
 import type { Link } from "../guest/link.ts";
 import { untilAborted } from "../lifetime/wait.ts";
@@ -89,13 +89,14 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 	const origin: Origin = hasMemory
 		? { from: "memory", generationId, introduced: true, gapSeconds: (Date.now() - stateSince.getTime()) / 1000 }
 		: { from: "disk", generationId };
-	await move(host, resident, { to: "waking", reason: options.reason });
+	const steps = new Steps({ verb: "wake", sandbox: resident.id });
+	await steps.time("waking", move(host, resident, { to: "waking", reason: options.reason }));
 	try {
-		const link = await startFrom(host, resident, origin, options);
+		const link = await steps.time("start", startFrom(host, resident, origin, options));
 		resident.attach(link);
 		const startedAt = new Date();
 		const endAt = unasked ? end : new Date(startedAt.getTime() + options.timeoutSeconds * 1000);
-		await move(host, resident, {
+		const moved = move(host, resident, {
 			to: "running",
 			set: {
 				...(unasked ? {} : { startedAt, endAt }),
@@ -109,6 +110,8 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 				detail: { from: origin.from },
 			},
 		});
+		await steps.time("running", moved);
+		steps.done(host.log);
 		resident.calmDown();
 		host.expireAt(endAt);
 	} catch (error) {

@@ -1,13 +1,11 @@
-import { log } from "./log.ts";
-
-/** How long each step of a verb took, for the log: what a wake or a sleep spends its time on. */
+/** How long each step of a piece of work took, for a log: what a wake or a sleep spends its time on. */
 export class Steps {
 	readonly #what: Record<string, string>;
 	readonly #beganAtMs = performance.now();
 	readonly #ms: Record<string, number> = {};
 
-	/** `what` names the verb and what it works on. */
-	constructor(what: Record<string, string>) {
+	/** `what` names the work, `verb`, and what it is done to. */
+	constructor(what: { verb: string } & Record<string, string>) {
 		this.#what = what;
 	}
 
@@ -21,8 +19,8 @@ export class Steps {
 		}
 	}
 
-	/** Logs the steps of a verb that succeeded. */
-	done(): void {
+	/** Logs the steps of work that succeeded. */
+	done(log: { info(fields: object, message: string): void }): void {
 		log.info({ ...this.#what, totalMs: round(performance.now() - this.#beganAtMs), stepsMs: this.#ms }, "steps");
 	}
 }
