@@ -61,9 +61,9 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 		freeze: ({ sandboxId }) => onLiving(sandboxId, async (record) => freeze(host, record).then(() => ({}))),
 		thaw: ({ sandboxId }) => exclusive(sandboxId, async () => thaw(host, sandboxId).then(() => ({}))),
 
-		checkpoint: (request) =>
+		checkpoint: (request, { signal }) =>
 			onLiving(request.sandboxId, async (record) => {
-				const manifest = await checkpoint(host, record, await checkpointOptions(record, request));
+				const manifest = await checkpoint(host, record, await checkpointOptions(record, request), { signal });
 				return { generation: generationMessage(manifest) };
 			}),
 

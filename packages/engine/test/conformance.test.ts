@@ -109,7 +109,7 @@ function rows(isolation: Isolation): void {
 		await Promise.all([destroyed(one.id), destroyed(other.id)]);
 	});
 
-	test("goes on after a checkpoint, and after one that failed", async () => {
+	test("goes on after a checkpoint, and after one that failed or was called off", async () => {
 		const { id, address } = await fresh(isolation);
 		const before = await generations();
 		const guest = await inside(address);
@@ -122,6 +122,13 @@ function rows(isolation: Isolation): void {
 		await engine.failAt("checkpoint.memory");
 		await assert.rejects(store(id));
 		await engine.failAt("");
+		assert.equal(await stateOf(id), "running");
+		assert.equal(await (await inside(address)).run("cat /tmp/memory"), "before");
+
+		const request = { sandboxId: id, generationId: newId("generation"), memory: true, reason: "test" };
+		await assert.rejects(engine.client.checkpoint(request, { signal: AbortSignal.timeout(30) }));
+		// In its turn: when the engine is done with the other.
+		await engine.client.resume({ sandboxId: id });
 		assert.equal(await stateOf(id), "running");
 		assert.equal(await (await inside(address)).run("cat /tmp/memory"), "before");
 		await engine.client.deleteGeneration({ generationId: generation.generationId });

@@ -73,12 +73,12 @@ export class Generations {
 
 	/**
 	 * Writes a generation: `fill` puts `disk` and `memory` into the directory it is given, and says when the memory is there,
-	 * for its checksums to be computed meanwhile. Undone whole when it throws.
+	 * for its checksums to be computed meanwhile. Undone whole when it throws, or is called off by the signal.
 	 */
 	async write(
 		id: string,
 		fill: (dir: string, memoryWritten: () => void) => Promise<Filled>,
-		steps = new Steps({ verb: "write", generation: id }),
+		{ steps = new Steps({ verb: "write", generation: id }), signal }: { steps?: Steps; signal?: AbortSignal } = {},
 	): Promise<Manifest> {
 		const partial = `${this.dir(id)}.partial`;
 		if (existsSync(this.dir(id))) throw new DormiceError("already_exists", `Generation ${id} exists already.`);
@@ -93,7 +93,7 @@ export class Generations {
 			});
 			const manifest: Manifest = {
 				...filled,
-				files: await steps.time("checksums", summing ?? this.#sums(memory)),
+				files: await steps.time("checksums", unlessAborted(signal, summing ?? this.#sums(memory))),
 				cpuFeatures: cpuFeatures(),
 				memoryBytes: await bytesIn(memory),
 				diskBytes: await allocatedIn(join(partial, "disk")),
@@ -105,7 +105,7 @@ export class Generations {
 			this.#faults.at("generation.flush");
 			this.#known.set(id, await looksOf(this.memory(id)));
 			// One flush for all of it: until it returns nobody was told of this generation.
-			await steps.time("flush", this.#pool.sync());
+			await steps.time("flush", unlessAborted(signal, this.#pool.sync()));
 			return manifest;
 		} catch (error) {
 			const told = await ofFullPool(error, this.#pool);
@@ -250,4 +250,19 @@ async function allocatedIn(dir: string): Promise<number> {
 	let bytes = 0;
 	for (const name of await readdir(dir)) bytes += (await stat(join(dir, name))).blocks * 512;
 	return bytes;
+}
+
+/** What reads or flushes may be left to itself: nobody waits for it, and what it looks at is removed. */
+async function unlessAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+	if (signal === undefined) return work;
+	work.catch(() => undefined);
+	signal.throwIfAborted();
+	const aborted = Promise.withResolvers<never>();
+	const stop = () => aborted.reject(signal.reason);
+	signal.addEventListener("abort", stop, { once: true });
+	try {
+		return await Promise.race([work, aborted.promise]);
+	} finally {
+		signal.removeEventListener("abort", stop);
+	}
 }

@@ -48,7 +48,7 @@ export function memory({ memoryMiB }: Shape) {
 
 /**
  * The QEMU command of a machine: pure mapping. With `waits` it has neither memory nor disk yet, and stops before it is a
- * machine at all, until `claim` says what goes into it.
+ * machine at all, until `claim` says what goes into it. The kernel is in that memory: it is not read once more.
  */
 export function commandLine(
 	{ qemu, acceleration, kernelArgs }: Monitor,
@@ -67,8 +67,8 @@ export function commandLine(
 		...["-smp", kvm ? String(cpuCount) : "1", "-m", `${memoryMiB}M`],
 		...(waits ? ["--preconfig", "-incoming", "defer"] : ["-object", JSON.stringify(memory({ cpuCount, memoryMiB }))]),
 		...["-global", "virtio-mmio.force-legacy=false"],
-		...["-kernel", GIVEN.kernel, "-initrd", GIVEN.initramfs],
-		...["-append", `${kernelArgs} dormice.hostname=${hostname}`],
+		...(waits ? [] : ["-kernel", GIVEN.kernel, "-initrd", GIVEN.initramfs]),
+		...(waits ? [] : ["-append", `${kernelArgs} dormice.hostname=${hostname}`]),
 		...there.flatMap((serial) => ["-blockdev", JSON.stringify(drive(serial))]),
 		...serials.flatMap((serial) => ["-device", `virtio-blk-device,drive=${serial},serial=${serial}`]),
 		...["-netdev", `tap,id=net,fd=${TAP}`, "-device", `virtio-net-device,netdev=net,mac=${MAC.guest}`],

@@ -14,7 +14,7 @@ import { writeWhole } from "../whole-file.ts";
 import { claim, commandLine, GIVEN, type Monitor, type Shape, withAcceleration } from "./command-line.ts";
 import type { Images } from "./images.ts";
 import type { Kernel } from "./kernel.ts";
-import { qmp } from "./qmp.ts";
+import { type Command, qmp } from "./qmp.ts";
 
 /** A guest's memory as of the checkpoint, the state of its devices, which of its memory had been used since its start, and its size. */
 const [MEMORY, STATE, TOUCHED, SHAPE] = ["memory", "state", "touched", "shape"];
@@ -93,10 +93,7 @@ export class MicrovmDriver implements Driver {
 		await Promise.all([steps.time("take", take()), steps.time("disk", mounted)]);
 		await chown(machine.disk, machine.uid, machine.uid);
 		await this.#parts.native.call("give", String(pid), diskOf(machine));
-		await steps.time(
-			"load",
-			qmp(socketOf(machine), finish).then(() => reaches(machine, pid, "running")),
-		);
+		await steps.time("load", load(machine, pid, finish));
 		steps.done(log);
 		return pid;
 	}
@@ -181,17 +178,26 @@ export class MicrovmDriver implements Driver {
 	}
 }
 
+/** Has QEMU do these, the last of which lets the guest go on; resolves when it does. */
+async function load(machine: Machine, pid: number, commands: readonly Command[]): Promise<void> {
+	try {
+		await qmp(socketOf(machine), commands, { timeoutMs: STARTS_WITHIN_MS, until: "RESUME" });
+	} catch (error) {
+		throw isAlive(pid) ? error : await ended(machine);
+	}
+}
+
+async function ended(machine: Machine): Promise<DormiceError> {
+	return failed("QEMU", "ended", (await readFile(machine.log, "utf8")).slice(-500));
+}
+
 /** Resolves when QEMU says so; throws when it ended instead. */
 async function reaches(machine: Machine, pid: number, wanted: "running" | "inmigrate"): Promise<void> {
 	for (const deadline = Date.now() + STARTS_WITHIN_MS; ; await sleep(3)) {
-		const now = await status(machine).catch((error: unknown) => {
-			// It has not answered yet, or never will.
-			if (isAlive(pid) && Date.now() < deadline) return "starting";
-			return String(error);
-		});
+		const now = await status(machine).catch((error: unknown) => String(error));
 		if (now === wanted) return;
-		if (!isAlive(pid)) throw failed("QEMU", "ended", (await readFile(machine.log, "utf8")).slice(-500));
-		if (Date.now() > deadline) throw failed("QEMU", "slow", `${machine.id} is ${now} still`);
+		if (!isAlive(pid)) throw await ended(machine);
+		if (Date.now() > deadline) throw failed("QEMU", "slow", `${machine.id}: ${now}`);
 	}
 }
 

@@ -7,9 +7,14 @@ export type Command = readonly [execute: string, args?: Record<string, unknown>]
 
 /**
  * Runs commands of the QEMU Machine Protocol one after the other, over a connection of its own: QEMU takes one at a time,
- * and an engine that died must not hold it. Resolves to what each returned; throws `command_failed` at the first refusal.
+ * and an engine that died must not hold it. Resolves to what each returned, with `until` once that event was told as well;
+ * throws `command_failed` at the first refusal.
  */
-export async function qmp(path: string, commands: readonly Command[], { timeoutMs = 20_000 } = {}): Promise<unknown[]> {
+export async function qmp(
+	path: string,
+	commands: readonly Command[],
+	{ timeoutMs = 20_000, until }: { timeoutMs?: number; until?: string } = {},
+): Promise<unknown[]> {
 	const socket = connect(path);
 	socket.setTimeout(timeoutMs, () => socket.destroy(new Error(`no answer in ${timeoutMs} ms`)));
 	const lines = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY });
@@ -24,12 +29,14 @@ export async function qmp(path: string, commands: readonly Command[], { timeoutM
 		});
 		lost.catch(() => undefined);
 		const iterator = lines[Symbol.asyncIterator]();
-		while (answers.length < all.length) {
+		let told = until === undefined;
+		while (answers.length < all.length || !told) {
 			const { value, done } = await Promise.race([iterator.next(), lost]);
 			if (done) await lost;
-			const message = JSON.parse(value as string) as { return?: unknown; error?: { desc: string } };
+			const message = JSON.parse(value as string) as { return?: unknown; error?: { desc: string }; event?: string };
 			if (message.error) throw failed(`QEMU's ${all[answers.length]?.[0]}`, "refused", message.error.desc);
 			if ("return" in message) answers.push(message.return);
+			told ||= message.event !== undefined && message.event === until;
 		}
 		return answers.slice(1);
 	} catch (error) {

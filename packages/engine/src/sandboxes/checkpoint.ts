@@ -19,6 +19,8 @@ export type CheckpointOptions = {
 type Settings = {
 	/** Has the sandbox go on as soon as its memory and disk are taken, and is told then. */
 	wentOn?: () => void;
+	/** Calls it off after the step in progress: it fails. */
+	signal?: AbortSignal;
 };
 
 /**
@@ -30,7 +32,7 @@ export async function checkpoint(
 	host: Host,
 	record: SandboxRecord,
 	options: CheckpointOptions,
-	{ wentOn }: Settings = {},
+	{ wentOn, signal }: Settings = {},
 ): Promise<Manifest> {
 	if (record.phase !== "running") {
 		throw new DormiceError(
@@ -52,10 +54,12 @@ export async function checkpoint(
 		await steps.time("cut", host.slots.cut(record.slot));
 		await steps.time("pause", driver.pause(machine));
 		host.faults.at("checkpoint.paused");
+		signal?.throwIfAborted();
 		standing = paused;
 		await host.records.write(paused);
 		const fill = async (dir: string, memoryWritten: () => void): Promise<Filled> => {
 			if (options.memory) await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
+			signal?.throwIfAborted();
 			memoryWritten();
 			host.faults.at("checkpoint.memory");
 			const store = host.disks.store(record.id, mountedDisk(host, record), join(dir, "disk"), {
@@ -82,7 +86,7 @@ export async function checkpoint(
 				limits: record.limits,
 			};
 		};
-		const manifest = await host.generations.write(options.generationId, fill, steps);
+		const manifest = await host.generations.write(options.generationId, fill, { steps, ...(signal && { signal }) });
 		steps.done(log);
 		return manifest;
 	} catch (error) {

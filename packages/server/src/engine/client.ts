@@ -42,11 +42,11 @@ export function connectEngine(socketPath: string): Engine {
 			const request = { sandboxId, limits: { ...limits }, generationId };
 			return started((await call("restore", client.restore(request, { timeoutMs: DEADLINE_MS.start }))).sandbox);
 		},
-		checkpoint: async (sandboxId, options) => {
+		checkpoint: async (sandboxId, options, signal) => {
 			const request = { sandboxId, ...options };
 			const { generation } = await call(
 				"checkpoint",
-				client.checkpoint(request, { timeoutMs: DEADLINE_MS.checkpoint }),
+				client.checkpoint(request, { timeoutMs: DEADLINE_MS.checkpoint, ...(signal && { signal }) }),
 			);
 			return fromGeneration(generation);
 		},

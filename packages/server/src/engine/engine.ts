@@ -111,6 +111,8 @@ export interface Engine {
 	checkpoint(
 		id: string,
 		options: { generationId: string; memory: boolean; parentId?: string; reason: string },
+		/** Calls it off after the step in progress: then the sandbox goes on, and nothing was stored. */
+		signal?: AbortSignal,
 	): Promise<Generation>;
 	/**
 	 * As `checkpoint`, with memory, of a sandbox that goes on by itself as soon as that is taken: `wentOn` is called then.

@@ -115,6 +115,7 @@ suite("falling asleep", () => {
 			assert.equal(await count(id), 1);
 			await until(() => frozen(id));
 			const [before, restores, kept] = [calls(verb), calls("restore"), stored()];
+			const { calledOff } = platform.engine;
 			platform.engine.delaysMs.set(verb, 300);
 			await until(() => calls(verb) > before);
 			platform.engine.delaysMs.clear();
@@ -122,6 +123,7 @@ suite("falling asleep", () => {
 			assert.equal(calls("restore"), restores);
 			assert.deepEqual([(await row(id)).state, (await row(id)).unasked], ["running", false]);
 			await until(() => stored() === kept);
+			if (verb === "checkpoint") await until(() => platform.engine.calledOff === calledOff + 1);
 			await end(id);
 		});
 	}

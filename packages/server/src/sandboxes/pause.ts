@@ -59,7 +59,7 @@ export async function pause(host: Host, resident: Resident, options: PauseOption
  * is waited for by nobody but the step in progress; then the sandbox goes on, and what was stored is thrown away.
  */
 export function fall(host: Host, resident: Resident, reason: "idle" | "memory"): Promise<void> {
-	resident.wanted = false;
+	resident.wanted = new AbortController();
 	return resident.begin("fall", () => fallAsleep(host, resident, { memory: true, reason }));
 }
 
@@ -72,6 +72,7 @@ async function sleepOnAsAsked(host: Host, resident: Resident, { reason }: PauseO
 async function fallAsleep(host: Host, resident: Resident, options: PauseOptions): Promise<void> {
 	const { memory, reason } = options;
 	const unasked = isUnasked(options);
+	const calledOff = unasked ? resident.wanted.signal : undefined;
 	const beganAtMs = performance.now();
 	const address = resident.link?.address;
 	const parentId = resident.record.generationId ?? undefined;
@@ -82,19 +83,19 @@ async function fallAsleep(host: Host, resident: Resident, options: PauseOptions)
 		const known = resident.dozing ? resident.hooks : undefined;
 		if (resident.dozing) await goOn(host, resident);
 		const hooks = await steps.time("hooks", beforeSleep(host, resident, generationId, known));
-		if (unasked && resident.wanted) {
+		if (calledOff?.aborted) {
 			await afterSleep(host, resident, generationId, hooks);
 			return await settle(host, resident, "request");
 		}
 		await steps.time("checkpointing", move(host, resident, { to: "checkpointing", reason, set: { unasked } }));
 		resident.detach();
 		try {
-			if (unasked && resident.wanted) throw new Wanted();
+			if (calledOff?.aborted) throw new Wanted();
 			if (!memory && address !== undefined) await syncDisk(resident, address);
 			const parent = parentId === undefined ? {} : { parentId };
 			const request = { generationId, memory, reason: "pause", ...parent };
-			const generation = await steps.time("checkpoint", host.engine.checkpoint(resident.id, request));
-			if (unasked && resident.wanted) throw new Wanted();
+			const generation = await steps.time("checkpoint", host.engine.checkpoint(resident.id, request, calledOff));
+			if (calledOff?.aborted) throw new Wanted();
 			const moved = move(host, resident, {
 				to: "asleep",
 				set: {
@@ -114,7 +115,8 @@ async function fallAsleep(host: Host, resident: Resident, options: PauseOptions)
 				},
 			});
 			await steps.time("asleep", moved);
-		} catch (error) {
+		} catch (cause) {
+			const error = calledOff?.aborted ? new Wanted() : cause;
 			await stayAwake(host, resident, { address, generationId, reason, hooks, error });
 			if (error instanceof Wanted) return;
 			throw error;

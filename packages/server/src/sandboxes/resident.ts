@@ -55,8 +55,8 @@ export class Resident {
 	turnedAt = new Date();
 	/** The hooks it has, as long as it has done nothing since it was asked; undefined: ask. */
 	hooks: string[] | undefined;
-	/** Somebody came for it as it was falling asleep. */
-	wanted = false;
+	/** Aborted when somebody comes for it as it falls asleep. */
+	wanted = new AbortController();
 	/** `Date.now()` before which it is not put to sleep by itself again. */
 	fallNotBeforeMs = 0;
 	/** Memory of the host that it took when that was last looked at. */

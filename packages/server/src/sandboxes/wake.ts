@@ -41,7 +41,7 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 			await untilAborted(work.result, options.signal);
 			return false;
 		}
-		if (work?.kind === "fall") resident.wanted = true;
+		if (work?.kind === "fall") resident.wanted.abort();
 		if (work !== undefined && !work.passes) {
 			await untilAborted(work.passing, options.signal);
 			continue;

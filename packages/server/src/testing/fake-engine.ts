@@ -54,6 +54,8 @@ export class FakeEngine implements AsyncDisposable {
 	readonly failures = new Map<string, { reason: Reason; times: number }>();
 	/** How long verbs take. */
 	readonly delaysMs = new Map<string, number>();
+	/** Checkpoints that their caller gave up. */
+	calledOff = 0;
 	/** How many guest connections a checkpoint found open, at worst. */
 	openAtCheckpoint = 0;
 	/** The most starts there were at once. */
@@ -146,8 +148,12 @@ export class FakeEngine implements AsyncDisposable {
 					if (memory === undefined) throw new DormiceError("invalid_argument", "no memory in it");
 					return { sandbox: await this.#start(sandboxId, isolation, structuredClone(memory), disk) };
 				}),
-			checkpoint: (request) =>
-				this.#verb("checkpoint", async () => ({ generation: manifest(await this.#checkpoint(request)) })),
+			checkpoint: (request, { signal }) =>
+				this.#verb("checkpoint", async () => {
+					if (signal.aborted) this.calledOff++;
+					signal.throwIfAborted();
+					return { generation: manifest(await this.#checkpoint(request)) };
+				}),
 			capture: (request) => this.#capture(request),
 			resume: ({ sandboxId }) =>
 				this.#verb("resume", async () => {
