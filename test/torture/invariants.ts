@@ -109,8 +109,8 @@ export class Invariants {
 	}
 }
 
-/** Ready by themselves (`DORMICE_SLOTS_READY`), and in the machines that are ready (`DORMICE_MACHINES_READY`). */
-const SPARE_NETWORKS = 4 + 2;
+/** Ready by themselves (`DORMICE_SLOTS_READY`), and in the machines of either driver that are ready (`DORMICE_MACHINES_READY`). */
+const SPARE_NETWORKS = 4 + 2 * 2;
 
 async function names(path: string): Promise<string[]> {
 	return existsSync(path) ? (await readdir(path)).toSorted() : [];

@@ -52,7 +52,7 @@ export async function measureLadder(ladder: Ladder): Promise<Density> {
 		target,
 		64,
 		{ "dormice.dozeAfterMs": "500", "dormice.doze": "always" },
-		(id) => measureDozing(ladder, id),
+		(id) => measureDozing(ladder, id, "wake_dozing"),
 	);
 	for (const size of SIZES) {
 		const name = `wake_asleep_${size.label}`;
@@ -97,7 +97,12 @@ async function withServer<T>(
 	}
 }
 
-async function measureDozing({ series, target, paths, rounds }: Ladder, id: string): Promise<number> {
+/** Wakes of a sandbox that dozes by itself; answers the memory it takes then, in MiB. */
+export async function measureDozing(
+	{ series, target, paths, rounds }: Pick<Ladder, "series" | "target" | "paths" | "rounds">,
+	id: string,
+	name: string,
+): Promise<number> {
 	const engine = engineClient(paths);
 	const isFrozen = async () =>
 		(await engine.list({})).sandboxes.some(({ sandboxId, state }) => sandboxId === id && state === "frozen");
@@ -108,7 +113,7 @@ async function measureDozing({ series, target, paths, rounds }: Ladder, id: stri
 				throw new DormiceError("deadline_exceeded", `${id} does not doze. Ask: dormice why ${id}`);
 		}
 		memoryBytes = Number((await engine.stats({ sandboxId: id })).memoryBytes);
-		await series.time("wake_dozing", () => request(gateway(target, id)));
+		await series.time(name, () => request(gateway(target, id)));
 	}
 	return toMiB(memoryBytes);
 }

@@ -6,6 +6,7 @@ import type { PlatformPaths } from "../platform/paths.ts";
 import { connectTo, type Target } from "../target.ts";
 import { gateway, server } from "./guest.ts";
 import { firstAnswer, request } from "./http.ts";
+import { measureDozing } from "./ladder.ts";
 import type { Series } from "./series.ts";
 import { PAUSE, WAKE, worksOf } from "./steps.ts";
 
@@ -60,11 +61,21 @@ export async function measureMicrovms(bench: MicrovmBench): Promise<"kvm" | "emu
 		await sandbox.kill();
 		await sleep(QUIET_MS);
 	}
-	const sandbox = await Sandbox.create("base", options);
-	try {
+	const serving = async (rest: Record<string, string>) => {
+		const made = await Sandbox.create("base", { ...options, metadata: { ...options.metadata, ...rest } });
 		const command = `exec node -e '${server(SERVER_MIB)}' > /dev/null 2>&1`;
-		await (await sandbox.commands.run(command, { background: true, timeoutMs: 0 })).disconnect();
-		await firstAnswer(gateway(target, sandbox.sandboxId));
+		await (await made.commands.run(command, { background: true, timeoutMs: 0 })).disconnect();
+		await firstAnswer(gateway(target, made.sandboxId));
+		return made;
+	};
+	const dozing = await serving({ "dormice.doze": "always", "dormice.dozeAfterMs": "1000" });
+	try {
+		await measureDozing(bench, dozing.sandboxId, "microvm_wake_dozing");
+	} finally {
+		await dozing.kill();
+	}
+	const sandbox = await serving({});
+	try {
 		for (let i = 0; i < rounds; i++) {
 			await series.time("microvm_pause", () => Sandbox.pause(sandbox.sandboxId, client));
 			await sleep(QUIET_MS);

@@ -17,6 +17,7 @@ import { BINDS, ociSpec } from "./spec.ts";
 const DIRECT_RELEASES = [/^0\.0~20240729/, /^release-20240729/];
 
 const SAVE = { metadata: { compression: "none" }, MemoryFileSaveOpts: { ExcludeCommittedZeroPages: true } };
+const LAST_WORDS = 20_000;
 const CAGED_WITHIN_MS = 10_000;
 const IMAGE_FILES = ["checkpoint.img", "pages_meta.img", "pages.img"];
 
@@ -149,6 +150,9 @@ export class GvisorDriver implements Driver {
 			await command(file, args, { timeoutMs: 60_000 });
 		} catch (cause) {
 			const said = (await readFile(runscLog, "utf8").catch(() => "")).trim().split("\n").slice(-4).join(" | ");
+			// A kernel that panics says so where its guest's output goes.
+			const last = (await readFile(machine.log, "utf8").catch(() => "")).slice(-LAST_WORDS);
+			log.warn({ sandbox: machine.hostname, last }, "the last words of a sandbox that did not start");
 			throw new DormiceError("command_failed", `runsc ${verb[0]} of ${machine.id} failed: ${said.slice(-1000)}`, {
 				cause,
 			});
