@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Sandbox } from "e2b";
 import type { TestPlatform } from "../platform/platform.ts";
+import { patience } from "./patience.ts";
 import { type Testimony, WITNESS_PATH, WITNESS_PORT, witnessProgram } from "./witness.ts";
 
 const BY_REQUEST = { onTimeout: "pause", autoResume: true } as const;
@@ -36,7 +37,7 @@ export class Subject {
 
 	static async create(platform: TestPlatform, { memoryMiB, metadata: more }: SubjectOptions): Promise<Subject> {
 		const metadata = { "dormice.dozeAfterMs": "1000", "dormice.doze": "always", ...more };
-		const options = { ...platform.client, lifecycle: BY_REQUEST, timeoutMs: 3_600_000, metadata };
+		const options = { ...patient(platform), lifecycle: BY_REQUEST, timeoutMs: 3_600_000, metadata };
 		const sandbox = await Sandbox.create("base", options);
 		await sandbox.files.write(WITNESS_PATH, witnessProgram(memoryMiB));
 		// It must be there after anything.
@@ -47,7 +48,7 @@ export class Subject {
 	}
 
 	get client() {
-		return this.platform.client;
+		return patient(this.platform);
 	}
 
 	connect(): Promise<Sandbox> {
@@ -151,7 +152,7 @@ export class Subject {
 			method,
 			headers: { "X-API-KEY": this.client.apiKey, "content-type": "application/json" },
 			...(body === undefined ? {} : { body: JSON.stringify(body) }),
-			signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+			signal: AbortSignal.timeout(ANSWER_WITHIN_MS * patience.times),
 		});
 		const text = await response.text();
 		assert.ok(response.ok, `${method} ${path}: ${response.status} ${text}`);
@@ -166,7 +167,7 @@ export class Subject {
 
 	async #ask(path: string): Promise<string> {
 		const headers = { "E2b-Sandbox-Id": this.id, "E2b-Sandbox-Port": String(WITNESS_PORT) };
-		const signal = AbortSignal.timeout(30_000);
+		const signal = AbortSignal.timeout(30_000 * patience.times);
 		const response = await fetch(`${this.client.sandboxUrl}${path}`, { method: "POST", headers, signal });
 		const text = await response.text();
 		if (!response.ok) throw new Error(`${path}: ${response.status} ${text.slice(0, 300)}`);
@@ -174,14 +175,19 @@ export class Subject {
 	}
 }
 
+function patient({ client }: TestPlatform) {
+	return { ...client, requestTimeoutMs: ANSWER_WITHIN_MS * patience.times };
+}
+
 /** Tries until it works; the last failure is the one that is told. */
 export async function until<T>(what: string, withinMs: number, work: () => Promise<T>): Promise<T> {
-	const deadline = Date.now() + withinMs;
+	const deadline = Date.now() + withinMs * patience.times;
 	for (let waitMs = 20; ; waitMs = Math.min(waitMs * 2, 500)) {
 		try {
 			return await work();
 		} catch (error) {
-			if (Date.now() > deadline) throw new Error(`${what} did not come in ${withinMs} ms`, { cause: error });
+			if (Date.now() > deadline)
+				throw new Error(`${what} did not come in ${withinMs * patience.times} ms`, { cause: error });
 			await sleep(waitMs);
 		}
 	}

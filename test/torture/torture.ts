@@ -7,6 +7,7 @@ import { TestPlatform, testData } from "../platform/platform.ts";
 import { Invariants } from "./invariants.ts";
 import type { Bench } from "./operation.ts";
 import { OPERATIONS } from "./operations.ts";
+import { patience } from "./patience.ts";
 import { Random } from "./random.ts";
 import { Subject } from "./subject.ts";
 
@@ -28,6 +29,9 @@ export interface TortureOptions {
 	say: (line: string) => void;
 }
 
+/** As slow as a cold boot of an emulated guest beside another may be. */
+const EMULATED_TIMES = 6;
+
 /**
  * Random operations on real sandboxes of a platform of its own, each checked against a model. Throws at the first thing
  * that is not as it must be; resolves to the number of operations that passed.
@@ -35,6 +39,7 @@ export interface TortureOptions {
 export async function torture(options: TortureOptions): Promise<number> {
 	const { minutes, seed, subjects, forks, say } = options;
 	const random = new Random(seed);
+	if (options.isolation === "microvm") patience.times = EMULATED_TIMES;
 	const faults = join(testData(), "faults");
 	writeFileSync(faults, "");
 	const platform = await tortured({ DORMICE_FAULTS: faults, DORMICE_SANDBOX_MEMORY_MIB: String(options.sandboxMiB) });

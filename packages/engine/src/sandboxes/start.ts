@@ -53,19 +53,22 @@ export async function restore(host: Host, id: string, limits: Limits, generation
 	const memory = host.generations.memory(generationId);
 	// Those that wait are of the drivers that new sandboxes get.
 	const ready = driver === chooseDriver(host, driver.isolation) ? host.ready.take(driver, limits) : undefined;
-	if (ready && driver.fill) {
-		const fill = driver.fill.bind(driver);
-		try {
-			return await start(host, driver, record, disk, (machine, mounted) => fill(machine, memory, mounted), ready);
-		} catch (error) {
-			if (error instanceof DormiceError && error.reason === "generation_corrupt") throw error;
-			log.warn({ err: error, sandbox: id }, "a machine that was ready could not be filled; starting another");
-		}
+	const fill = ready && driver.fill?.bind(driver);
+	const anew = () =>
+		start(host, driver, record, disk, async (machine, mounted) => {
+			await mounted;
+			return driver.restore(machine, memory);
+		});
+	try {
+		if (!fill) return await anew();
+		return await start(host, driver, record, disk, (machine, mounted) => fill(machine, memory, mounted), ready);
+	} catch (error) {
+		// A sandbox's kernel may die of its start under load, and the next one lives.
+		const { reason } = error instanceof DormiceError ? error : { reason: "internal" };
+		if (fill ? reason === "generation_corrupt" : reason !== "command_failed") throw error;
+		log.warn({ err: error, sandbox: id }, "a machine did not take its state; trying another");
 	}
-	return start(host, driver, record, disk, async (machine, mounted) => {
-		await mounted;
-		return driver.restore(machine, memory);
-	});
+	return anew();
 }
 
 type NewRecord = Pick<SandboxRecord, "id" | "limits" | "rootfsId" | "guestId" | "bootId">;
