@@ -9,7 +9,7 @@ import type { Bench } from "./operation.ts";
 import { OPERATIONS } from "./operations.ts";
 import { patience } from "./patience.ts";
 import { Random } from "./random.ts";
-import { Subject } from "./subject.ts";
+import { patient, Subject } from "./subject.ts";
 
 export interface TortureOptions {
 	minutes: number;
@@ -87,7 +87,7 @@ export async function tortured(environment: Record<string, string>): Promise<Tes
 	rmSync(join(platform.data, "pool/filler"), { recursive: true, force: true });
 	const pages = Sandbox.list(platform.client);
 	while (pages.hasNext)
-		for (const { sandboxId } of await pages.nextItems()) await Sandbox.kill(sandboxId, platform.client);
+		for (const { sandboxId } of await pages.nextItems()) await Sandbox.kill(sandboxId, patient(platform));
 	return platform;
 }
 

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError } from "@dormice/protocol";
 import type { Limits } from "../limits.ts";
 import { bestEffort } from "../log.ts";
-import { CONTROLLERS, type Controller, findHierarchy, type Hierarchy, limitFiles } from "./hierarchy.ts";
+import { CONTROLLERS, type Controller, findHierarchy, type Hierarchy, limitFiles, memoryLimit } from "./hierarchy.ts";
 
 /** The cgroups of this platform: one parent, a child for each sandbox, in v1 once in each controller. */
 export class Cgroups {
@@ -44,6 +44,19 @@ export class Cgroups {
 			if (file === "memory.swap.max") await bestEffort("no swap accounting", writeFile(join(dir, file), value));
 			else await writeFile(join(dir, file), value);
 		}
+	}
+
+	/** Room for its kernel to store it: killed for want of some, it would take all that is in memory with it. */
+	async makeRoom(id: string, limits: Limits): Promise<void> {
+		const { controller, file, value } = memoryLimit(this.hierarchy.version, limits, true);
+		await writeFile(join(this.#dir(controller, id), file), value);
+	}
+
+	/** Takes that back, unless the kernel uses it still: v2 would kill it for that. The next time does it then. */
+	async takeRoom(id: string, limits: Limits): Promise<void> {
+		const { controller, file, value } = memoryLimit(this.hierarchy.version, limits);
+		const { memoryBytes } = await this.usage(id);
+		if (memoryBytes < Number(value)) await writeFile(join(this.#dir(controller, id), file), value);
 	}
 
 	/** Relative to each controller's mount. */

@@ -3,6 +3,11 @@ import type { Limits } from "../limits.ts";
 
 /** Memory the sandbox's kernel needs beside the guest's own. */
 export const KERNEL_OVERHEAD_MIB = 160;
+/**
+ * What the kernel may need on top while it stores itself. gVisor's own heap was seen to take 230 MiB then, in a sandbox of
+ * 320 that had lived through a lot.
+ */
+export const STORE_ROOM_MIB = 256;
 /** Host tasks of the sandbox's kernel beside the guest's own. */
 export const KERNEL_OVERHEAD_TASKS = 1024;
 
@@ -47,24 +52,30 @@ export async function findHierarchy(): Promise<Hierarchy | undefined> {
 	return chooseHierarchy(mounts, (mount) => controllers.get(mount) ?? "");
 }
 
+/** The limit of memory: the controller's file, and its value for a sandbox that is stored meanwhile or is not. */
+export function memoryLimit(version: "v1" | "v2", { memoryMiB }: Pick<Limits, "memoryMiB">, stored = false) {
+	const file = version === "v2" ? "memory.max" : "memory.limit_in_bytes";
+	const bytes = (memoryMiB + KERNEL_OVERHEAD_MIB + (stored ? STORE_ROOM_MIB : 0)) * 2 ** 20;
+	return { controller: "memory", file, value: String(bytes) } as const;
+}
+
 /** The files to write for these limits, relative to the sandbox's directory in each controller. */
 export function limitFiles(
 	version: "v1" | "v2",
 	limits: Limits,
 ): { controller: Controller; file: string; value: string }[] {
-	const bytes = String((limits.memoryMiB + KERNEL_OVERHEAD_MIB) * 1024 * 1024);
 	const tasks = String(limits.pids + KERNEL_OVERHEAD_TASKS);
 	const quota = limits.cpuCount * 100_000;
 	if (version === "v2") {
 		return [
-			{ controller: "memory", file: "memory.max", value: bytes },
+			memoryLimit(version, limits),
 			{ controller: "memory", file: "memory.swap.max", value: "0" },
 			{ controller: "cpu", file: "cpu.max", value: `${quota} 100000` },
 			{ controller: "pids", file: "pids.max", value: tasks },
 		];
 	}
 	return [
-		{ controller: "memory", file: "memory.limit_in_bytes", value: bytes },
+		memoryLimit(version, limits),
 		{ controller: "cpu", file: "cpu.cfs_period_us", value: "100000" },
 		{ controller: "cpu", file: "cpu.cfs_quota_us", value: String(quota) },
 		{ controller: "pids", file: "pids.max", value: tasks },

@@ -4,7 +4,7 @@ import type { Process } from "../driver.ts";
 import type { Filled, Manifest } from "../generations/generations.ts";
 import type { Host } from "../host.ts";
 import { bestEffort, log } from "../log.ts";
-import { driverOf, machineOf, mountedDisk } from "../machines/machine.ts";
+import { driverOf, machineOf, mountedDisk, withOverhead } from "../machines/machine.ts";
 import type { SandboxRecord } from "./record.ts";
 
 export type CheckpointOptions = {
@@ -58,6 +58,7 @@ export async function checkpoint(
 		standing = paused;
 		await host.records.write(paused);
 		const fill = async (dir: string, memoryWritten: () => void): Promise<Filled> => {
+			if (options.memory) await host.cgroups.makeRoom(record.machineId, withOverhead(driver, record.limits));
 			if (options.memory) await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
 			signal?.throwIfAborted();
 			memoryWritten();
@@ -105,6 +106,8 @@ export async function resume(host: Host, record: SandboxRecord): Promise<void> {
 		await host.records.write({ ...record, phase: "pausing" });
 		host.faults.at("resume.begin");
 		await driver.resume(machine);
+		const limits = withOverhead(driver, record.limits);
+		await bestEffort(`take back room of ${record.id}`, host.cgroups.takeRoom(record.machineId, limits));
 		host.faults.at("resume.done");
 	}
 	await host.records.write({ ...record, phase: "running" });
