@@ -8,3 +8,4 @@ export { type IdKind, isId, newId } from "./ids.ts";
 export { ISOLATIONS, type Isolation, isIsolation, isWeaker } from "./isolation.ts";
 export { canMove, publicState, type SandboxState, TRANSITIONAL, TRANSITIONS } from "./states.ts";
 export { Steps } from "./steps.ts";
+export { untilAborted } from "./until-aborted.ts";

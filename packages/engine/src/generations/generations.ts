@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
-import { DormiceError, isId, Steps } from "@dormice/protocol";
+import { DormiceError, isId, Steps, untilAborted } from "@dormice/protocol";
 import { cpuFeatures } from "../cpu.ts";
 import type { Pool } from "../disk/pool.ts";
 import type { Process } from "../driver.ts";
@@ -93,7 +93,7 @@ export class Generations {
 			});
 			const manifest: Manifest = {
 				...filled,
-				files: await steps.time("checksums", unlessAborted(signal, summing ?? this.#sums(memory))),
+				files: await steps.time("checksums", untilAborted(summing ?? this.#sums(memory), signal)),
 				cpuFeatures: cpuFeatures(),
 				memoryBytes: await bytesIn(memory),
 				diskBytes: await allocatedIn(join(partial, "disk")),
@@ -105,7 +105,7 @@ export class Generations {
 			this.#faults.at("generation.flush");
 			this.#known.set(id, await looksOf(this.memory(id)));
 			// One flush for all of it: until it returns nobody was told of this generation.
-			await steps.time("flush", unlessAborted(signal, this.#pool.sync()));
+			await steps.time("flush", untilAborted(this.#pool.sync(), signal));
 			return manifest;
 		} catch (error) {
 			const told = await ofFullPool(error, this.#pool);
@@ -250,19 +250,4 @@ async function allocatedIn(dir: string): Promise<number> {
 	let bytes = 0;
 	for (const name of await readdir(dir)) bytes += (await stat(join(dir, name))).blocks * 512;
 	return bytes;
-}
-
-/** What reads or flushes may be left to itself: nobody waits for it, and what it looks at is removed. */
-async function unlessAborted<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
-	if (signal === undefined) return work;
-	work.catch(() => undefined);
-	signal.throwIfAborted();
-	const aborted = Promise.withResolvers<never>();
-	const stop = () => aborted.reject(signal.reason);
-	signal.addEventListener("abort", stop, { once: true });
-	try {
-		return await Promise.race([work, aborted.promise]);
-	} finally {
-		signal.removeEventListener("abort", stop);
-	}
 }

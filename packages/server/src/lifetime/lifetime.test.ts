@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { untilAborted } from "@dormice/protocol";
 import { openLog } from "../log.ts";
 import { Loop } from "./loop.ts";
 import { Queue } from "./queue.ts";
-import { untilAborted } from "./wait.ts";
 
 test("a queue keeps its width, its order and its patience", async () => {
 	const queue = new Queue(1, 30);

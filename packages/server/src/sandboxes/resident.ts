@@ -1,7 +1,6 @@
-import { DormiceError } from "@dormice/protocol";
+import { DormiceError, untilAborted } from "@dormice/protocol";
 import type { Sandbox } from "../database/schema.ts";
 import type { Link } from "../guest/link.ts";
-import { untilAborted } from "../lifetime/wait.ts";
 
 /**
  * `rollback` ends with the sandbox running; `point` leaves it asleep, to wake from another state.

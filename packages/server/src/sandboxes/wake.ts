@@ -1,7 +1,6 @@
-import { DormiceError, Steps } from "@dormice/protocol";
+import { DormiceError, Steps, untilAborted } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
 import type { Link } from "../guest/link.ts";
-import { untilAborted } from "../lifetime/wait.ts";
 import { isDamage, offerOthers } from "./damage.ts";
 import { thaw } from "./doze.ts";
 import type { Host } from "./host.ts";
