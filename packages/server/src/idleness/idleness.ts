@@ -1,6 +1,6 @@
 import { type ClientProcess, readActivity } from "../guest/activity.ts";
 import type { Link } from "../guest/link.ts";
-import { eachOf } from "../lifetime/wait.ts";
+import { eachOf } from "../lifetime/each-of.ts";
 import { bestEffort } from "../log.ts";
 import { doze } from "../sandboxes/doze.ts";
 import type { Host } from "../sandboxes/host.ts";

@@ -1,7 +1,7 @@
 import type { Metric } from "../database/schema.ts";
 import type { Stats } from "../engine/engine.ts";
 import { callSupervisor } from "../guest/supervisor.ts";
-import { eachOf } from "../lifetime/wait.ts";
+import { eachOf } from "../lifetime/each-of.ts";
 import { bestEffort } from "../log.ts";
 import type { Host } from "../sandboxes/host.ts";
 import type { Resident } from "../sandboxes/resident.ts";

@@ -1,6 +1,6 @@
 import { DormiceError, Steps } from "@dormice/protocol";
 import type { GenerationRow } from "../database/schema.ts";
-import { eachOf } from "../lifetime/wait.ts";
+import { eachOf } from "../lifetime/each-of.ts";
 import type { Templates } from "../templates/templates.ts";
 import { checkpoint } from "./checkpoint.ts";
 import { createSandbox, type Source } from "./create.ts";

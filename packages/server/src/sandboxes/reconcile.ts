@@ -2,7 +2,7 @@ import { isId } from "@dormice/protocol";
 import type { Sandbox } from "../database/schema.ts";
 import type { HostSandbox } from "../engine/engine.ts";
 import { Link } from "../guest/link.ts";
-import { eachOf } from "../lifetime/wait.ts";
+import { eachOf } from "../lifetime/each-of.ts";
 import { discard } from "./create.ts";
 import { sweepGenerations } from "./generations.ts";
 import type { Host } from "./host.ts";

@@ -1,5 +1,5 @@
 import { DormiceError } from "@dormice/protocol";
-import { eachOf } from "../lifetime/wait.ts";
+import { eachOf } from "../lifetime/each-of.ts";
 import type { Host } from "./host.ts";
 import { kill } from "./kill.ts";
 import { amend } from "./move.ts";
