@@ -54,12 +54,14 @@ export async function checkpoint(
 		await steps.time("cut", host.slots.cut(record.slot));
 		await steps.time("pause", driver.pause(machine));
 		host.faults.at("checkpoint.paused");
-		signal?.throwIfAborted();
 		standing = paused;
 		await host.records.write(paused);
+		signal?.throwIfAborted();
 		const fill = async (dir: string, memoryWritten: () => void): Promise<Filled> => {
-			if (options.memory) await host.cgroups.makeRoom(record.machineId, withOverhead(driver, record.limits));
-			if (options.memory) await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
+			if (options.memory) {
+				await host.cgroups.makeRoom(record.machineId, withOverhead(driver, record.limits));
+				await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
+			}
 			signal?.throwIfAborted();
 			memoryWritten();
 			host.faults.at("checkpoint.memory");
