@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { quantile, Series } from "./series.ts";
+import { quantile } from "./quantile.ts";
+import { Series } from "./series.ts";
 
 const rows: [number[], number, number][] = [
 	[[5], 0.5, 5],

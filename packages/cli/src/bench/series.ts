@@ -1,3 +1,4 @@
+import { quantile, round } from "./quantile.ts";
 import { medians, type Work, type WorkResult } from "./steps.ts";
 
 /** One row of a benchmark: what was measured, how often, and how long it took. */
@@ -53,15 +54,4 @@ export class Series {
 			return { ...row, baseline, ratio: round(row.p50Ms / quantile(other, 0.5)) };
 		});
 	}
-}
-
-/** The smallest of the values that at least the share `q` of all does not exceed. */
-export function quantile(values: readonly number[], q: number): number {
-	const sorted = values.toSorted((a, b) => a - b);
-	const at = Math.min(sorted.length - 1, Math.max(0, Math.ceil(q * sorted.length) - 1));
-	return round(sorted[at] ?? 0);
-}
-
-function round(value: number): number {
-	return Math.round(value * 1000) / 1000;
 }

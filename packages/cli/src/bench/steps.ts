@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { PlatformPaths } from "../platform/paths.ts";
-import { quantile } from "./series.ts";
+import { quantile } from "./quantile.ts";
 
 /** What the logs call the work behind a pause, and behind a wake or a start. */
 export const PAUSE = ["pause", "checkpoint"];
@@ -36,9 +36,9 @@ export function medians(row: string, works: readonly Work[]): WorkResult[] {
 	return [...Map.groupBy(works, ({ by, verb }) => `${by} ${verb}`).values()].map((alike) => {
 		const [{ by, verb } = { by: "server" as const, verb: "" }] = alike;
 		const names = [...new Set(alike.flatMap(({ stepsMs }) => Object.keys(stepsMs)))];
-		const median = (name: string) =>
+		const median = (msOf: (work: Work) => number | undefined) =>
 			quantile(
-				alike.flatMap(({ stepsMs }) => stepsMs[name] ?? []),
+				alike.flatMap((work) => msOf(work) ?? []),
 				0.5,
 			);
 		return {
@@ -46,11 +46,8 @@ export function medians(row: string, works: readonly Work[]): WorkResult[] {
 			by,
 			verb,
 			n: alike.length,
-			totalMs: quantile(
-				alike.map(({ totalMs }) => totalMs),
-				0.5,
-			),
-			stepsMs: Object.fromEntries(names.map((name) => [name, median(name)])),
+			totalMs: median(({ totalMs }) => totalMs),
+			stepsMs: Object.fromEntries(names.map((name) => [name, median(({ stepsMs }) => stepsMs[name])])),
 		};
 	});
 }
