@@ -43,6 +43,12 @@ export type Process = {
 	name: string;
 };
 
+/**
+ * For each file of a memory image that began as a copy of the one the machine started from: whether each MiB of it was
+ * written. What is not told counts as written.
+ */
+export type Written = Readonly<Record<string, readonly boolean[]>>;
+
 /** Whether this host can run a driver, from cheap signs; `doctor` also boots a sandbox. */
 export type ProbeReport = {
 	isolation: Isolation;
@@ -85,5 +91,5 @@ export interface Driver {
 	/** Whether it stands still by `pause`. Slow: for when a crash left that open. */
 	isPaused(machine: Machine): Promise<boolean>;
 	/** Writes the memory of a paused machine into the existing empty directory `memoryDir`; it stays paused. */
-	checkpoint(machine: Machine, memoryDir: string): Promise<void>;
+	checkpoint(machine: Machine, memoryDir: string): Promise<Written>;
 }

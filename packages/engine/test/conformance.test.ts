@@ -237,6 +237,8 @@ function rows(isolation: Isolation): void {
 			assert.match(await engine.log(sandboxId), /said by init/);
 			// It can be stored again, and what comes of that is whole.
 			const again = await store(sandboxId);
+			const { found, written } = await engine.sumsOf(again.generationId);
+			assert.deepEqual(found, written);
 			await destroyed(sandboxId);
 			await engine.client.deleteGeneration({ generationId: again.generationId });
 		}

@@ -9,6 +9,8 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import { engine } from "@dormice/protocol";
 import { Sandbox } from "e2b";
 import { loadConfig } from "../src/config.ts";
+import type { Manifest } from "../src/generations/generations.ts";
+import { type FileSum, sumFiles } from "../src/generations/sums.ts";
 import { Records } from "../src/sandboxes/record.ts";
 
 const MAIN = join(import.meta.dirname, "../src/main.ts");
@@ -75,6 +77,13 @@ export class TestEngine implements AsyncDisposable {
 	/** What the sandbox's PID 1 printed. */
 	log(id: string): Promise<string> {
 		return readFile(join(this.config.data, "logs/sandboxes", `${id}.log`), "utf8");
+	}
+
+	/** What the generation's memory is now and what its manifest says: checksums of each file. */
+	async sumsOf(generationId: string): Promise<{ found: FileSum[]; written: FileSum[] }> {
+		const dir = join(this.config.data, "pool/generations", generationId);
+		const [manifest = ""] = (await readFile(join(dir, "manifest.json"), "utf8")).split("\n");
+		return { found: sumFiles(join(dir, "memory")), written: (JSON.parse(manifest) as Manifest).files ?? [] };
 	}
 
 	/** Every trace on this host of the sandbox or machine: there must be none once it is destroyed. */

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { newId } from "@dormice/protocol";
 import type { Pool } from "../disk/pool.ts";
 import { type Filled, Generations } from "./generations.ts";
-import { sumFiles } from "./sums.ts";
+import { sumFiles, sumsOfHoles } from "./sums.ts";
 
 /** A pool of plain directories: what is tested here is when a generation gets its name. */
 async function plainPool() {
@@ -130,5 +130,35 @@ test("what a file has no data for counts as the zeroes it reads as", async () =>
 		{ from: 0, to: 5 << 20 },
 		{ from: (5 << 20) + 4096, to: 9 << 20 },
 	];
-	assert.deepEqual(sumFiles(dir, { memory: holes }), sumFiles(dir));
+	const known = sumsOfHoles(holes);
+	assert.equal(known.length, 9);
+	assert.equal(known[5], undefined);
+	assert.deepEqual(sumFiles(dir, { memory: known }), sumFiles(dir));
+});
+
+test("of a memory image that began as a copy, only what was written is read, and damage to the rest is found all the same", async () => {
+	const { dir, generations } = await plainPool();
+	const [parent, child, later] = [newId("generation"), newId("generation"), newId("generation")];
+	const bytes = randomBytes(3_500_000);
+	await generations.write(parent, async (partial) => {
+		await writeFile(join(partial, "memory", "ram"), bytes);
+		return manifest(parent);
+	});
+	const copy = Buffer.from(bytes);
+	copy.fill(7, 1_100_000, 1_100_016);
+	const write = (id: string, damaged: Buffer) =>
+		generations.write(id, async (partial, memoryWritten) => {
+			await writeFile(join(partial, "memory", "ram"), damaged);
+			memoryWritten({ generationId: parent, written: { ram: [false, true, false, false] } });
+			return manifest(id);
+		});
+	const { files } = await write(child, copy);
+	assert.deepEqual(files, sumFiles(join(dir, "generations", child, "memory")));
+	// What the host lost of the parent since then, the child says of itself too.
+	copy.fill(9, 2_500_000, 2_500_001);
+	const manifestOfDamaged = await write(later, copy);
+	await assert.rejects(
+		new Generations({ dir } as unknown as Pool).verify(manifestOfDamaged),
+		/differs within its MiB 2/,
+	);
 });

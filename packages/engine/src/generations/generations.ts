@@ -5,13 +5,13 @@ import { crc32 } from "node:zlib";
 import { DormiceError, isId, Steps, untilAborted } from "@dormice/protocol";
 import { cpuFeatures } from "../cpu.ts";
 import type { Pool } from "../disk/pool.ts";
-import type { Process } from "../driver.ts";
+import type { Process, Written } from "../driver.ts";
 import { Faults } from "../faults.ts";
 import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import { ofFullPool } from "../no-space.ts";
 import { Summing } from "./summing.ts";
-import { type FileSum, firstDamage } from "./sums.ts";
+import { type FileSum, firstDamage, sumsOfCopy, sumsOfHoles } from "./sums.ts";
 
 /** What a stored state is and what can read it. */
 export type Manifest = {
@@ -43,6 +43,9 @@ const SPARSE_FROM_BYTES = 4 << 20;
 /** What is known of a generation before its files are looked at. */
 export type Filled = Omit<Manifest, "memoryBytes" | "diskBytes" | "files" | "cpuFeatures">;
 
+/** Which generation's memory the stored machine went on from, and what it wrote of it. */
+export type Origin = { generationId: string | undefined; written: Written };
+
 /**
  * Stored states: `generations/<id>/{disk,memory,manifest.json}` in the pool. One is written beside the others under another
  * name, and named when it is whole and durable; after that it never changes.
@@ -73,11 +76,11 @@ export class Generations {
 
 	/**
 	 * Writes a generation: `fill` puts `disk` and `memory` into the directory it is given, and says when the memory is there,
-	 * for its checksums to be computed meanwhile. Undone whole when it throws, or is called off by the signal.
+	 * and what it came of, for its checksums to be computed meanwhile. Undone whole when it throws, or is called off by the signal.
 	 */
 	async write(
 		id: string,
-		fill: (dir: string, memoryWritten: () => void) => Promise<Filled>,
+		fill: (dir: string, memoryWritten: (origin?: Origin) => void) => Promise<Filled>,
 		{ steps = new Steps({ verb: "write", generation: id }), signal }: { steps?: Steps; signal?: AbortSignal } = {},
 	): Promise<Manifest> {
 		const partial = `${this.dir(id)}.partial`;
@@ -87,8 +90,8 @@ export class Generations {
 			await mkdir(join(partial, "memory"), { recursive: true, mode: 0o700 });
 			const memory = join(partial, "memory");
 			let summing: Promise<FileSum[]> | undefined;
-			const filled = await fill(partial, () => {
-				summing = this.#sums(memory);
+			const filled = await fill(partial, (origin) => {
+				summing = this.#sums(memory, origin);
 				summing.catch(() => undefined);
 			});
 			const manifest: Manifest = {
@@ -152,15 +155,23 @@ export class Generations {
 		this.#known.set(id, looks);
 	}
 
-	/** Of a guest's whole memory, most may never have been written. */
-	async #sums(dir: string): Promise<FileSum[]> {
-		const holes: Record<string, { from: number; to: number }[]> = {};
+	/** Of a guest's whole memory, most may never have been written, and most of the rest not since it was last stored. */
+	async #sums(
+		dir: string,
+		{ generationId, written }: Origin = { generationId: undefined, written: {} },
+	): Promise<FileSum[]> {
+		// One that is gone or cannot be read only spares no work.
+		const from = generationId && (await this.readManifest(generationId).catch(() => undefined));
+		const known: Record<string, (number | undefined)[]> = {};
 		for (const name of await readdir(dir)) {
 			const path = join(dir, name);
 			const { size, blocks } = await stat(path);
-			if (blocks * 512 < size - SPARSE_FROM_BYTES) holes[name] = await this.#pool.holes(path);
+			const sparse = blocks * 512 < size - SPARSE_FROM_BYTES;
+			const holes = sparse ? sumsOfHoles(await this.#pool.holes(path)) : [];
+			const before = from ? from.files?.find((file) => file.name === name && file.bytes === size) : undefined;
+			known[name] = before ? sumsOfCopy(before.crc32, written[name] ?? [], holes) : holes;
 		}
-		return this.#summing.of(dir, holes);
+		return this.#summing.of(dir, known);
 	}
 
 	/** Every whole generation. */

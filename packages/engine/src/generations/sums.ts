@@ -7,45 +7,63 @@ export type FileSum = { name: string; bytes: number; crc32: number[] };
 
 const CHUNK = 1 << 20;
 
+/** For each file, the checksums that are known without reading it, by MiB. */
+export type Known = Readonly<Record<string, readonly (number | undefined)[]>>;
+
 /**
  * Checksums of the files in a directory, in the order of their names. CRC-32 reads two to three gigabytes a second, three
  * times what SHA-256 does, and what it guards against is damage: nobody who could plant a file here would need to.
  */
-export function sumFiles(dir: string, holes: Holes = {}): FileSum[] {
+export function sumFiles(dir: string, known: Known = {}): FileSum[] {
 	return readdirSync(dir)
 		.toSorted()
-		.map((name) => ({ name, ...sumFile(join(dir, name), holes[name] ?? []) }));
+		.map((name) => ({ name, ...sumFile(join(dir, name), known[name] ?? []) }));
 }
 
-/** For each file, the runs of it that no data was ever written to: they read as zeroes. Ascending, in bytes. */
-export type Holes = Readonly<Record<string, readonly { from: number; to: number }[]>>;
-
-const ZEROES = crc32(Buffer.alloc(CHUNK));
-
-function sumFile(path: string, holes: readonly { from: number; to: number }[]): Omit<FileSum, "name"> {
+function sumFile(path: string, known: readonly (number | undefined)[]): Omit<FileSum, "name"> {
 	const buffer = Buffer.allocUnsafe(CHUNK);
 	const file = openSync(path, "r");
-	let hole = 0;
 	try {
 		const { size } = fstatSync(file);
 		const sums: number[] = [];
-		for (let at = 0; at < size; ) {
-			while ((holes[hole]?.to ?? Number.POSITIVE_INFINITY) <= at) hole++;
-			const { from, to } = holes[hole] ?? { from: Number.POSITIVE_INFINITY, to: 0 };
-			if (from <= at && at + CHUNK <= to) {
-				sums.push(ZEROES);
-				at += CHUNK;
-				continue;
-			}
-			const read = readSync(file, buffer, 0, CHUNK, at);
-			if (read === 0) break;
-			sums.push(crc32(buffer.subarray(0, read)));
-			at += read;
-		}
+		for (let at = 0; at < size; at += CHUNK) sums.push(known[at / CHUNK] ?? sumChunk(at, Math.min(CHUNK, size - at)));
 		return { bytes: size, crc32: sums };
 	} finally {
 		closeSync(file);
 	}
+
+	function sumChunk(at: number, length: number): number {
+		let read = 0;
+		while (read < length) {
+			const got = readSync(file, buffer, read, length - read, at + read);
+			if (got === 0) throw new Error(`${path} became shorter while it was read`);
+			read += got;
+		}
+		return crc32(buffer.subarray(0, read));
+	}
+}
+
+const ZEROES = crc32(Buffer.alloc(CHUNK));
+
+/** The checksums of the MiBs that lie whole in holes: runs of a file, in bytes, that no data was ever written to. Pure. */
+export function sumsOfHoles(holes: readonly { from: number; to: number }[]): (number | undefined)[] {
+	const sums: (number | undefined)[] = [];
+	for (const { from, to } of holes) {
+		for (let i = Math.ceil(from / CHUNK); (i + 1) * CHUNK <= to; i++) sums[i] = ZEROES;
+	}
+	return sums;
+}
+
+/**
+ * The checksums of a file that began as a copy of one with these `sums`, and of which the MiBs were `written` that are true
+ * there. Of those it knows what `otherwise` does. Pure.
+ */
+export function sumsOfCopy(
+	sums: readonly number[],
+	written: readonly boolean[],
+	otherwise: readonly (number | undefined)[],
+): (number | undefined)[] {
+	return sums.map((sum, i) => (written[i] === false ? sum : otherwise[i]));
 }
 
 /** The first file that is not what was written, and how; undefined when all are. Pure. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError, Steps } from "@dormice/protocol";
 import { command } from "../command.ts";
-import type { Driver, Machine, Process } from "../driver.ts";
+import type { Driver, Machine, Process, Written } from "../driver.ts";
 import { log } from "../log.ts";
 import type { Native } from "../native.ts";
 import { writeWhole } from "../whole-file.ts";
@@ -79,19 +79,20 @@ export class GvisorDriver implements Driver {
 		return tasks.every((stack) => stack.includes("kernel.(*Task).doStop("));
 	}
 
-	async checkpoint(machine: Machine, memoryDir: string): Promise<void> {
+	async checkpoint(machine: Machine, memoryDir: string): Promise<Written> {
 		try {
 			if (this.#direct) {
 				const { controlSocket } = await readState(runscRoot(machine), machine.id);
 				const arg = { ...SAVE, have_pages_file: true, Resume: true };
 				const files = IMAGE_FILES.map((name) => `create:${join(memoryDir, name)}`);
 				await callWith(this.#native, controlSocket, "containerManager.Checkpoint", arg, files);
-				return;
+				return {};
 			}
 			// Without --leave-running a save that fails (disk full) kills the sandbox all the same.
 			const save = ["checkpoint", "--leave-running", "--compression=none", "--exclude-committed-zero-pages"];
 			const args = [`--root=${runscRoot(machine)}`, ...this.#flags, ...save, `--image-path=${memoryDir}`, machine.id];
 			await command(this.#runsc, args, { timeoutMs: 120_000 });
+			return {};
 		} catch (error) {
 			throw notStorable(error) ?? error;
 		}

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError, GUEST, Steps } from "@dormice/protocol";
 import { command, failed } from "../command.ts";
 import type { Pool } from "../disk/pool.ts";
-import type { Driver, Machine, Process } from "../driver.ts";
+import type { Driver, Machine, Process, Written } from "../driver.ts";
 import { bestEffort, log } from "../log.ts";
 import type { Native } from "../native.ts";
 import { DOWNLINK } from "../network/rules.ts";
@@ -115,7 +115,7 @@ export class MicrovmDriver implements Driver {
 		return (await status(machine)) === "paused";
 	}
 
-	async checkpoint(machine: Machine, memoryDir: string): Promise<void> {
+	async checkpoint(machine: Machine, memoryDir: string): Promise<Written> {
 		const state = join(machine.dir, "own", STATE);
 		// The devices without the memory, which the usual way of storing a machine would write whole.
 		await qmp(socketOf(machine), [["xen-save-devices-state", { filename: `${GIVEN.own}/${STATE}`, live: false }]]);
@@ -125,8 +125,9 @@ export class MicrovmDriver implements Driver {
 		const from = `/proc/${pid}/root${GIVEN.memory}`;
 		await copyFile(join(machine.dir, SHAPE), join(memoryDir, SHAPE));
 		const stored = await this.#parts.native.call("ram", pid, from, join(memoryDir, MEMORY), join(memoryDir, TOUCHED));
-		const [pages, zeroes] = stored.trim().split(" ").map(Number);
+		const [pages, zeroes, map = ""] = stored.trim().split(" ");
 		log.info({ sandbox: machine.hostname, pages, zeroes }, "pages of memory stored");
+		return { [MEMORY]: [...map].map((mib) => mib === "1") };
 	}
 
 	/** Starts one that waits for what goes into it. */

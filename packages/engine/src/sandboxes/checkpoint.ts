@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { DormiceError, Steps } from "@dormice/protocol";
-import type { Process } from "../driver.ts";
-import type { Filled, Manifest } from "../generations/generations.ts";
+import type { Process, Written } from "../driver.ts";
+import type { Filled, Manifest, Origin } from "../generations/generations.ts";
 import type { Host } from "../host.ts";
 import { bestEffort, log } from "../log.ts";
 import { driverOf, machineOf, mountedDisk, withOverhead } from "../machines/machine.ts";
@@ -57,13 +57,14 @@ export async function checkpoint(
 		standing = paused;
 		await host.records.write(paused);
 		signal?.throwIfAborted();
-		const fill = async (dir: string, memoryWritten: () => void): Promise<Filled> => {
+		const fill = async (dir: string, memoryWritten: (origin: Origin) => void): Promise<Filled> => {
+			let written: Written = {};
 			if (options.memory) {
 				await host.cgroups.makeRoom(record.machineId, withOverhead(driver, record.limits));
-				await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
+				written = await steps.time("memory", driver.checkpoint(machine, join(dir, "memory")));
 			}
 			signal?.throwIfAborted();
-			memoryWritten();
+			memoryWritten({ generationId: record.memoryOf, written });
 			host.faults.at("checkpoint.memory");
 			const store = host.disks.store(record.id, mountedDisk(host, record), join(dir, "disk"), {
 				withMemory: options.memory,

@@ -16,6 +16,8 @@ export type SandboxRecord = {
 	readonly rootfsId: string;
 	readonly guestId: string;
 	readonly bootId: string;
+	/** The generation whose memory it went on from; missing where it was booted. */
+	readonly memoryOf?: string;
 	readonly slot: number;
 	/**
 	 * starting: not answered yet; pausing: a crash may have come before it stood still, or after it went on; paused: stands

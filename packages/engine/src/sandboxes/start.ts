@@ -41,7 +41,8 @@ export async function restore(host: Host, id: string, limits: Limits, generation
 	await checkAbsent(host, id);
 	const manifest = await host.generations.read(generationId);
 	const driver = checkCompatible(host, manifest);
-	const record = { id, limits, rootfsId: manifest.rootfsId, guestId: manifest.guestId, bootId: manifest.bootId };
+	const { rootfsId, guestId, bootId } = manifest;
+	const record = { id, limits, rootfsId, guestId, bootId, memoryOf: generationId };
 	// With the disk, for which everything waits before anything runs.
 	const make = async () => {
 		await Promise.all([
@@ -71,7 +72,7 @@ export async function restore(host: Host, id: string, limits: Limits, generation
 	return anew();
 }
 
-type NewRecord = Pick<SandboxRecord, "id" | "limits" | "rootfsId" | "guestId" | "bootId">;
+type NewRecord = Pick<SandboxRecord, "id" | "limits" | "rootfsId" | "guestId" | "bootId" | "memoryOf">;
 type Launch = (machine: Machine, mounted: Promise<unknown>) => Promise<number>;
 type Disk = { keepOnFailure: boolean; make: () => Promise<void> };
 
