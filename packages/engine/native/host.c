@@ -49,7 +49,7 @@ int run_verb(int argc, char **argv) {
 	else if (!strcmp(verb, "give") && argc > 2) give(argc - 1, argv + 1);
 	else if (!strcmp(verb, "ahead") && argc == 3) read_ahead(argv[1], argv[2]);
 	else if (!strcmp(verb, "holes") && argc == 2) holes(argv[1]);
-	else if (!strcmp(verb, "ram") && argc == 5) save_ram(argv[1], argv[2], argv[3], argv[4]);
+	else if (!strcmp(verb, "ram") && argc == 6) save_ram(argv[1], argv[2], argv[3], argv[4], argv[5]);
 	else if (!strcmp(verb, "call") && argc >= 3) call(argc - 1, argv + 1);
 	else {
 		fprintf(stderr, "host: no such verb, or a wrong number of arguments: %s\n", verb);

@@ -40,4 +40,4 @@ void give(int argc, char **argv);
 // ram.c
 void read_ahead(const char *path, const char *touched);
 void holes(const char *path);
-void save_ram(const char *pid, const char *parent, const char *to, const char *touched);
+void save_ram(const char *pid, const char *parent, const char *to, const char *touched, const char *map);

@@ -22,7 +22,7 @@ struct copy {
 	int memory, to, touched;
 	const char *name;
 	uint64_t written, zero, touched_from, touched_length;
-	char *map; // a digit for each MiB of the file: whether any of it was written
+	unsigned char *map; // a bit for each page of the file, the lowest of each byte first: whether it was written
 };
 
 static const char zeroes[PAGE];
@@ -46,7 +46,7 @@ static void zero_at(struct copy *copy, uint64_t length, uint64_t at) {
 
 static void copy_pages(struct copy *copy, uint64_t address, uint64_t at, uint64_t pages) {
 	static char buffer[BATCH * PAGE];
-	for (uint64_t mib = at >> 20; mib <= (at + pages * PAGE - 1) >> 20; mib++) copy->map[mib] = '1';
+	for (uint64_t page = at / PAGE; page < at / PAGE + pages; page++) copy->map[page / 8] |= (unsigned char)(1 << page % 8);
 	for (uint64_t done = 0; done < pages;) {
 		uint64_t count = pages - done < BATCH ? pages - done : BATCH;
 		ssize_t got = pread(copy->memory, buffer, count * PAGE, (off_t)(address + done * PAGE));
@@ -123,18 +123,18 @@ void holes(const char *path) {
 }
 
 // Writes to TO, a new file, what PARENT is and PID, which has PARENT mapped and stands still, changed of it; and to
-// TOUCHED which parts of it were used. Prints how many pages were written and how many had become zero, then the map.
-void save_ram(const char *pid, const char *parent, const char *to, const char *touched) {
+// TOUCHED which parts of it were used, to MAP a bit for each page, set if it is PID's. Prints how many pages were written
+// and how many had become zero.
+void save_ram(const char *pid, const char *parent, const char *to, const char *touched, const char *map) {
 	char path[64], line[4352];
 	struct stat info;
-	int from = open_or_fail(parent, O_RDONLY);
+	int from = open_or_fail(parent, O_RDONLY), map_file = open_or_fail(map, O_WRONLY | O_CREAT | O_TRUNC);
 	struct copy copy = {.name = to, .to = open_or_fail(to, O_RDWR | O_CREAT | O_EXCL), .touched = open_or_fail(touched, O_WRONLY | O_CREAT | O_EXCL)};
 	if (ioctl(copy.to, FICLONE, from) < 0) fail("copy", parent);
 	if (fstat(from, &info) < 0) fail("look at", parent);
-	size_t mibs = ((size_t)info.st_size + (1 << 20) - 1) >> 20;
-	copy.map = calloc(mibs + 1, 1);
+	size_t map_length = ((size_t)info.st_size / PAGE + 7) / 8;
+	copy.map = calloc(map_length, 1);
 	if (!copy.map) fail("make room for a map of", parent);
-	memset(copy.map, '0', mibs);
 	snprintf(path, sizeof path, "/proc/%s/pagemap", pid);
 	int pagemap = open_or_fail(path, O_RDONLY);
 	snprintf(path, sizeof path, "/proc/%s/mem", pid);
@@ -155,5 +155,6 @@ void save_ram(const char *pid, const char *parent, const char *to, const char *t
 		fail("find the mapping of", parent);
 	}
 	note_touched(&copy, ~0ULL / 2, PAGE); // Ends the last run.
-	printf("%llu %llu %s\n", (unsigned long long)copy.written, (unsigned long long)copy.zero, copy.map);
+	if (write(map_file, copy.map, map_length) != (ssize_t)map_length) fail("write", map);
+	printf("%llu %llu\n", (unsigned long long)copy.written, (unsigned long long)copy.zero);
 }

@@ -44,10 +44,10 @@ export type Process = {
 };
 
 /**
- * For each file of a memory image that began as a copy of the one the machine started from: whether each MiB of it was
- * written. What is not told counts as written.
+ * Of each file of a memory image that began as a copy of the one the machine started from: a bit for each page of 4 KiB,
+ * the lowest of each byte first, set where the copy may differ.
  */
-export type Written = Readonly<Record<string, readonly boolean[]>>;
+export type Written = Readonly<Record<string, Uint8Array>>;
 
 /** Whether this host can run a driver, from cheap signs; `doctor` also boots a sandbox. */
 export type ProbeReport = {

@@ -11,7 +11,7 @@ import type { Limits } from "../limits.ts";
 import { log } from "../log.ts";
 import { ofFullPool } from "../no-space.ts";
 import { Summing } from "./summing.ts";
-import { type FileSum, firstDamage, sumsOfCopy, sumsOfHoles } from "./sums.ts";
+import { type FileSum, firstDamage, type Hint } from "./sums.ts";
 
 /** What a stored state is and what can read it. */
 export type Manifest = {
@@ -45,6 +45,8 @@ export type Filled = Omit<Manifest, "memoryBytes" | "diskBytes" | "files" | "cpu
 
 /** Which generation's memory the stored machine went on from, and what it wrote of it. */
 export type Origin = { generationId: string | undefined; written: Written };
+
+const NONE: Origin = { generationId: undefined, written: {} };
 
 /**
  * Stored states: `generations/<id>/{disk,memory,manifest.json}` in the pool. One is written beside the others under another
@@ -156,22 +158,22 @@ export class Generations {
 	}
 
 	/** Of a guest's whole memory, most may never have been written, and most of the rest not since it was last stored. */
-	async #sums(
-		dir: string,
-		{ generationId, written }: Origin = { generationId: undefined, written: {} },
-	): Promise<FileSum[]> {
-		// One that is gone or cannot be read only spares no work.
-		const from = generationId && (await this.readManifest(generationId).catch(() => undefined));
-		const known: Record<string, (number | undefined)[]> = {};
+	async #sums(dir: string, { generationId: from, written }: Origin = NONE): Promise<FileSum[]> {
+		// An original that is gone only spares no work.
+		const original = from && (await this.readManifest(from).catch(() => undefined));
+		const hints: Record<string, Hint> = {};
 		for (const name of await readdir(dir)) {
 			const path = join(dir, name);
 			const { size, blocks } = await stat(path);
-			const sparse = blocks * 512 < size - SPARSE_FROM_BYTES;
-			const holes = sparse ? sumsOfHoles(await this.#pool.holes(path)) : [];
-			const before = from ? from.files?.find((file) => file.name === name && file.bytes === size) : undefined;
-			known[name] = before ? sumsOfCopy(before.crc32, written[name] ?? [], holes) : holes;
+			const before = original ? original.files?.find((file) => file.name === name && file.bytes === size) : undefined;
+			const pages = written[name];
+			if (from && before && pages) {
+				hints[name] = { copied: { from: join(this.memory(from), name), crc32: before.crc32, written: pages } };
+			} else if (blocks * 512 < size - SPARSE_FROM_BYTES) {
+				hints[name] = { holes: await this.#pool.holes(path) };
+			}
 		}
-		return this.#summing.of(dir, known);
+		return this.#summing.of(dir, hints);
 	}
 
 	/** Every whole generation. */

@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { DormiceError } from "@dormice/protocol";
-import type { FileSum, Known } from "./sums.ts";
+import type { FileSum, Hint } from "./sums.ts";
 
 type Answer = { number: number; sums?: FileSum[]; error?: string };
 
@@ -11,14 +11,14 @@ export class Summing {
 	#number = 0;
 
 	/** Of the files in `dir`. Throws `generation_corrupt` when they cannot be read. */
-	of(dir: string, known: Known = {}): Promise<FileSum[]> {
+	of(dir: string, hints: Readonly<Record<string, Hint>> = {}): Promise<FileSum[]> {
 		const number = this.#number++;
 		const waiting = Promise.withResolvers<FileSum[]>();
 		this.#waiting.set(number, waiting);
 		const worker = this.#working();
 		// Nobody's end waits for an idle thread.
 		worker.ref();
-		worker.postMessage({ number, dir, known });
+		worker.postMessage({ number, dir, hints });
 		return waiting.promise;
 	}
 

@@ -124,10 +124,11 @@ export class MicrovmDriver implements Driver {
 		// By its own view of the file: the generation may have been deleted since it started.
 		const from = `/proc/${pid}/root${GIVEN.memory}`;
 		await copyFile(join(machine.dir, SHAPE), join(memoryDir, SHAPE));
-		const stored = await this.#parts.native.call("ram", pid, from, join(memoryDir, MEMORY), join(memoryDir, TOUCHED));
-		const [pages, zeroes, map = ""] = stored.trim().split(" ");
+		const map = join(machine.dir, "written");
+		const files = [join(memoryDir, MEMORY), join(memoryDir, TOUCHED), map];
+		const [pages, zeroes] = (await this.#parts.native.call("ram", pid, from, ...files)).trim().split(" ").map(Number);
 		log.info({ sandbox: machine.hostname, pages, zeroes }, "pages of memory stored");
-		return { [MEMORY]: [...map].map((mib) => mib === "1") };
+		return { [MEMORY]: await readFile(map) };
 	}
 
 	/** Starts one that waits for what goes into it. */
