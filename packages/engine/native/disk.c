@@ -47,6 +47,11 @@ void sync_pool(const char *dir) {
 	if (syncfs(open_or_fail(dir, O_RDONLY | O_DIRECTORY)) < 0) fail("sync", dir);
 }
 
+// Has the kernel begin to write this file to the disk, and waits for nothing.
+void begin_writing(const char *path) {
+	if (sync_file_range(open_or_fail(path, O_RDONLY | O_NOFOLLOW), 0, 0, SYNC_FILE_RANGE_WRITE) < 0) fail("begin to write", path);
+}
+
 // A loop device that goes by itself with its last user: a crash leaves none behind.
 static int attach_loop(const char *image, char *device, size_t size) {
 	struct loop_config config = {.fd = open_or_fail(image, O_RDWR), .info.lo_flags = LO_FLAGS_AUTOCLEAR};

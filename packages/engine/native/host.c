@@ -40,6 +40,7 @@ int run_verb(int argc, char **argv) {
 	if (!strcmp(verb, "snapshot") && (argc == 3 || argc == 4)) snapshot(argv[1], argv[2], argc == 4);
 	else if (!strcmp(verb, "delete") && argc == 2) delete_subvolume(argv[1]);
 	else if (!strcmp(verb, "sync") && argc == 2) sync_pool(argv[1]);
+	else if (!strcmp(verb, "begin") && argc == 2) begin_writing(argv[1]);
 	else if (!strcmp(verb, "mount") && argc == 5) mount_disk(argv[1], argv[2], argv[3], argv[4]);
 	else if (!strcmp(verb, "unmount") && argc > 1) for (int i = 1; i < argc; i++) unmount(argv[i]);
 	else if (!strcmp(verb, "cut") && argc == 2) cut(argv[1]);

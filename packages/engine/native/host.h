@@ -17,6 +17,7 @@ int serve(void);
 void snapshot(const char *from, const char *to, int read_only);
 void delete_subvolume(const char *path);
 void sync_pool(const char *dir);
+void begin_writing(const char *path);
 void mount_disk(const char *image, const char *disk, const char *root, const char *lower);
 void unmount(const char *dir);
 

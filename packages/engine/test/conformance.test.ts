@@ -261,6 +261,24 @@ function rows(isolation: Isolation): void {
 			await engine.client.deleteGeneration({ generationId });
 		});
 
+	if (isolation === "gvisor")
+		test("stores nothing of processes that are long gone", async () => {
+			const { id, address } = await fresh(isolation);
+			const guest = await inside(address);
+			const stateBytes = async () => {
+				const { generationId } = await store(id);
+				const { written } = await engine.sumsOf(generationId);
+				await engine.client.deleteGeneration({ generationId });
+				return written.find(({ name }) => name === "checkpoint.img")?.bytes ?? 0;
+			};
+			const before = await stateBytes();
+			await engine.client.resume({ sandboxId: id });
+			await guest.run("for i in $(seq 150); do cat /proc/self/stat /proc/self/status > /dev/null; done");
+			const after = await stateBytes();
+			assert.ok(before > 0 && after < before * 1.25, `${before} bytes of kernel state became ${after}`);
+			await destroyed(id);
+		});
+
 	test("stands still while frozen", async () => {
 		const { id, address } = await fresh(isolation);
 		const guest = await inside(address);

@@ -16,6 +16,7 @@
 #include "attributes.h"
 #include "elevate.h"
 #include "process.h"
+#include "procfs.h"
 #include "randomness.h"
 #include "restart.h"
 #include "watch.h"
@@ -39,7 +40,7 @@ enum { FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 5000, HEALTHY_AFTER_MS = 10000, 
    collect its garbage when traffic has ended. */
 static const char *bundle[] = {
     MOUNT "/lib/ld-linux-x86-64.so.2", "--library-path", MOUNT "/lib", MOUNT "/node",
-    "--max-old-space-size=512", "--max-semi-space-size=2", "--expose-gc", MOUNT "/supervisor.mjs", NULL};
+    "--max-old-space-size=512", "--max-semi-space-size=2", "--expose-gc", "--v8-pool-size=1", "--disable-sigusr1", MOUNT "/supervisor.mjs", NULL};
 
 static struct {
 	const char **command;
@@ -275,6 +276,7 @@ int main(int argc, char **argv) {
 	if (argc > 1) supervisor.command = (const char **)argv + 1;
 	/* Whatever we were started with, children get none of it. */
 	syscall(SYS_close_range, SUPERVISOR_FD, ~0U, 0);
+	forget_processes();
 	prepare_spawning();
 	/* For all we start but the supervisor. We are too small ourselves to be worth killing. */
 	be_victim("100");

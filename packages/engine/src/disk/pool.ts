@@ -67,6 +67,11 @@ export class Pool {
 		await this.#native.call("sync", this.dir);
 	}
 
+	/** Has the kernel begin to write a file out, so that a sync finds less to do. */
+	async beginWriting(path: string): Promise<void> {
+		await this.#native.call("begin", path);
+	}
+
 	/** Where a file has no data and reads as zeroes: runs of a MiB or more, in bytes, ascending. */
 	async holes(path: string): Promise<{ from: number; to: number }[]> {
 		const printed = await this.#native.call("holes", path);

@@ -14,7 +14,8 @@ async function plainPool() {
 	const dir = await mkdtemp(join(tmpdir(), "dormice-generations-"));
 	await mkdir(join(dir, "generations"));
 	const space = async () => ({ totalBytes: 2 ** 40, freeBytes: 2 ** 40 });
-	const pool = { dir, space, deleteSubvolume: async () => undefined, sync: async () => undefined } as unknown as Pool;
+	const nothing = async () => undefined;
+	const pool = { dir, space, deleteSubvolume: nothing, beginWriting: nothing, sync: nothing } as unknown as Pool;
 	return { dir, generations: new Generations(pool) };
 }
 

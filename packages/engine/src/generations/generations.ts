@@ -8,7 +8,7 @@ import type { Pool } from "../disk/pool.ts";
 import type { Process, Written } from "../driver.ts";
 import { Faults } from "../faults.ts";
 import type { Limits } from "../limits.ts";
-import { log } from "../log.ts";
+import { bestEffort, log } from "../log.ts";
 import { ofFullPool } from "../no-space.ts";
 import { Summing } from "./summing.ts";
 import { type FileSum, firstDamage, type Hint } from "./sums.ts";
@@ -93,6 +93,7 @@ export class Generations {
 			const memory = join(partial, "memory");
 			let summing: Promise<FileSum[]> | undefined;
 			const filled = await fill(partial, (origin) => {
+				void bestEffort(`write ${id} out`, this.#beginWriting(memory));
 				summing = this.#sums(memory, origin);
 				summing.catch(() => undefined);
 			});
@@ -155,6 +156,11 @@ export class Generations {
 		const damage = firstDamage(files, await this.#sums(this.memory(id)));
 		if (damage !== undefined) throw damaged(id, damage);
 		this.#known.set(id, looks);
+	}
+
+	/** The disk is the slowest of what storing takes: it begins while there is still something else to do. */
+	async #beginWriting(dir: string): Promise<void> {
+		for (const name of await readdir(dir)) await this.#pool.beginWriting(join(dir, name));
 	}
 
 	/** Of a guest's whole memory, most may never have been written, and most of the rest not since it was last stored. */
