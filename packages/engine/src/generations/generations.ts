@@ -93,10 +93,10 @@ export class Generations {
 			const memory = join(partial, "memory");
 			let summing: Promise<FileSum[]> | undefined;
 			const filled = await fill(partial, (origin) => {
-				void bestEffort(`write ${id} out`, this.#beginWriting(memory));
 				summing = this.#sums(memory, origin);
 				summing.catch(() => undefined);
 			});
+			void bestEffort(`write ${id} out`, this.#beginWriting(memory));
 			const manifest: Manifest = {
 				...filled,
 				files: await steps.time("checksums", untilAborted(summing ?? this.#sums(memory), signal)),
@@ -158,7 +158,7 @@ export class Generations {
 		this.#known.set(id, looks);
 	}
 
-	/** The disk is the slowest of what storing takes: it begins while there is still something else to do. */
+	/** While the checksums are made. Not before the sandbox's disk is taken: that would wait for it. */
 	async #beginWriting(dir: string): Promise<void> {
 		for (const name of await readdir(dir)) await this.#pool.beginWriting(join(dir, name));
 	}

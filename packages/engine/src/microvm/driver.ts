@@ -14,7 +14,7 @@ import { writeWhole } from "../whole-file.ts";
 import { claim, commandLine, GIVEN, type Monitor, type Shape, withAcceleration } from "./command-line.ts";
 import type { Images } from "./images.ts";
 import type { Kernel } from "./kernel.ts";
-import { type Command, qmp } from "./qmp.ts";
+import { type Command, Qmp, qmp } from "./qmp.ts";
 
 /** A guest's memory as of the checkpoint, the state of its devices, which of its memory had been used since its start, and its size. */
 const [MEMORY, STATE, TOUCHED, SHAPE] = ["memory", "state", "touched", "shape"];
@@ -82,18 +82,20 @@ export class MicrovmDriver implements Driver {
 			throw new DormiceError("internal", `${machine.id} waits with another memory or number of processors.`);
 		}
 		const { begin, finish } = claim(wanted);
+		// Connected while its files are being brought.
+		using connection = new Qmp(socketOf(machine));
 		const ahead = ["ahead", join(memoryDir, MEMORY), join(memoryDir, TOUCHED)] as const;
 		void bestEffort(`read the memory of ${machine.hostname} ahead`, this.#parts.native.call(...ahead));
 		const take = async () => {
 			const stored = [`ro:${join(memoryDir, STATE)}:${GIVEN.state}`];
 			const files = [...(await this.#readable(machine, join(memoryDir, MEMORY))), ...stored];
 			await this.#parts.native.call("give", String(pid), ...files);
-			await qmp(socketOf(machine), begin);
+			await connection.run(begin);
 		};
 		await Promise.all([steps.time("take", take()), steps.time("disk", mounted)]);
 		await chown(machine.disk, machine.uid, machine.uid);
 		await this.#parts.native.call("give", String(pid), diskOf(machine));
-		await steps.time("load", load(machine, pid, finish));
+		await steps.time("load", load(connection, machine, pid, finish));
 		steps.done(log);
 		return pid;
 	}
@@ -181,9 +183,9 @@ export class MicrovmDriver implements Driver {
 }
 
 /** Has QEMU do these, the last of which lets the guest go on; resolves when it does. */
-async function load(machine: Machine, pid: number, commands: readonly Command[]): Promise<void> {
+async function load(connection: Qmp, machine: Machine, pid: number, commands: readonly Command[]): Promise<void> {
 	try {
-		await qmp(socketOf(machine), commands, { timeoutMs: STARTS_WITHIN_MS, until: "RESUME" });
+		await connection.run(commands, { timeoutMs: STARTS_WITHIN_MS, until: "RESUME" });
 	} catch (error) {
 		throw isAlive(pid) ? error : await ended(machine);
 	}
