@@ -3,15 +3,18 @@ import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { newId } from "@dormice/protocol";
 import type { Pool } from "../disk/pool.ts";
 import { type Filled, Generations } from "./generations.ts";
 import { sumFiles } from "./sums.ts";
 
+const root = await mkdtemp(join(tmpdir(), "dormice-generations-"));
+after(() => rm(root, { recursive: true }));
+
 /** A pool of plain directories: what is tested here is when a generation gets its name. */
 async function plainPool() {
-	const dir = await mkdtemp(join(tmpdir(), "dormice-generations-"));
+	const dir = await mkdtemp(join(root, "pool-"));
 	await mkdir(join(dir, "generations"));
 	const space = async () => ({ totalBytes: 2 ** 40, freeBytes: 2 ** 40 });
 	const nothing = async () => undefined;
@@ -123,7 +126,7 @@ test("an existing generation is never overwritten", async () => {
 });
 
 test("what a file has no data for counts as the zeroes it reads as", async () => {
-	const dir = await mkdtemp(join(tmpdir(), "dormice-sums-"));
+	const dir = await mkdtemp(join(root, "sums-"));
 	await using file = await open(join(dir, "memory"), "w");
 	await file.truncate(9 << 20);
 	await file.write("data", 5 << 20);
