@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { readConfig } from "../packages/cli/src/config.ts";
 
 const REPOSITORY = join(import.meta.dirname, "..");
 
@@ -52,4 +53,12 @@ test("ARCHITECTURE.md's paths and the links of the documents lead somewhere", ()
 	);
 	assert.ok(paths.length > 5 && links.length > 5, "the patterns find something");
 	assert.deepEqual(missing([...paths, ...links]), []);
+});
+
+test("every variable of a platform that docs/configuration.md names reaches its processes", () => {
+	const [, platform = ""] = read("docs/configuration.md").split("\n## ");
+	const named = [...platform.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, name]) => name ?? "");
+	assert.ok(named.length > 20, "the pattern finds them");
+	const { passedOn } = readConfig(Object.fromEntries(named.map((name) => [name, "1"])));
+	assert.deepEqual(named.toSorted(), Object.keys(passedOn).toSorted());
 });

@@ -60,6 +60,8 @@ export async function tellStory(timeline: Timeline, target: Target, { dataDir, i
 		const server = await commands.run("node /home/user/project/server.mjs", { background: true, timeoutMs: 0 });
 		const ticker = await commands.run("python3 /home/user/project/ticker.py", { background: true, timeoutMs: 0 });
 		await commands.run(UNTIL_THEY_RUN);
+		// A client that follows a command looks after the sandbox when it is cut off, which would wake it.
+		await Promise.all([server.disconnect(), ticker.disconnect()]);
 		pids = [server.pid, ticker.pid];
 		return `processes ${pids.join(" and ")}`;
 	});

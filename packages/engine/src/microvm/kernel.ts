@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Config } from "../config.ts";
 
-/** What a microVM boots, made by set-up (`make-kernel.ts`); its files are never changed once they are there. */
+/** What a microVM boots, made by set-up (`kernel-main.ts`); its files are never changed once they are there. */
 export type Kernel = {
 	/** Release and a hash over everything it was made of: `6.1.0-40-cloud-amd64-1f0c…`. */
 	readonly version: string;

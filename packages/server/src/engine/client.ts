@@ -176,7 +176,11 @@ function fromGeneration(generation: wire.Generation | undefined): Generation {
 		guestId,
 		memoryBytes: Number(generation.memoryBytes),
 		diskBytes: Number(generation.diskBytes),
-		diskMib: generation.limits?.diskMib ?? 0,
+		limits: {
+			cpuCount: generation.limits?.cpuCount ?? 0,
+			memoryMib: generation.limits?.memoryMib ?? 0,
+			diskMib: generation.limits?.diskMib ?? 0,
+		},
 		createdAt: generation.createdAt,
 		reason: generation.reason,
 	};

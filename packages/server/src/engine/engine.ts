@@ -25,8 +25,8 @@ export interface Generation {
 	memoryBytes: number;
 	/** What its disk takes in the pool, shared or not. */
 	diskBytes: number;
-	/** Size of the disk, which a copy of it keeps. */
-	diskMib: number;
+	/** Of the sandbox it was made of: a copy keeps its disk, and a microVM that goes on from it its CPUs and memory. */
+	limits: Omit<Limits, "pids">;
 	createdAt: string;
 	reason: string;
 }

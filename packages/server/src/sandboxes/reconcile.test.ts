@@ -169,12 +169,18 @@ suite("restarts", () => {
 		await Sandbox.kill(id, platform.e2b);
 	});
 
-	test("a new engine or supervisor makes a new template generation", async () => {
-		const before = [...platform.engine.generations.keys()];
+	test("a new engine or supervisor, or another size of sandboxes, makes a new template generation", async () => {
+		const anew = async (settings = {}) => {
+			const before = [...platform.engine.generations.keys()];
+			await platform.start(settings);
+			await until(() => platform.engine.generations.size === 1 && !platform.engine.generations.has(before[0] ?? ""));
+			await Sandbox.kill(await create(), platform.e2b);
+			await platform.stop();
+		};
 		await platform.stop();
 		platform.engine.guestId = "guest-2";
-		await platform.start();
-		await until(() => platform.engine.generations.size === 1 && !platform.engine.generations.has(before[0] ?? ""));
-		await Sandbox.kill(await create(), platform.e2b);
+		await anew();
+		await anew({ memoryMib: 2048 });
+		await platform.start({ memoryMib: 2048 });
 	});
 });

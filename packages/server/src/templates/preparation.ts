@@ -182,7 +182,9 @@ function fits(generation: Generation, template: Template, driver: HostDriver, gu
 	return (
 		generation.memory &&
 		generation.rootfsId === template.rootfsId &&
-		generation.diskMib === template.diskMib &&
+		generation.limits.cpuCount === template.cpuCount &&
+		generation.limits.memoryMib === template.memoryMib &&
+		generation.limits.diskMib === template.diskMib &&
 		generation.isolation === driver.isolation &&
 		generation.engineVersion === driver.version &&
 		generation.guestId === guestId

@@ -21,6 +21,7 @@ interface FakeSandbox {
 	state: "running" | "frozen" | "paused" | "stopped";
 	isolation: Isolation;
 	guest: FakeGuest | undefined;
+	limits: wire.Limits | undefined;
 	/** A disk is a number that grows with what is "written". */
 	disk: number;
 }
@@ -29,6 +30,7 @@ interface FakeGeneration {
 	id: string;
 	memory: GuestMemory | undefined;
 	isolation: Isolation;
+	limits: wire.Limits | undefined;
 	disk: number;
 	reason: string;
 	parentId: string;
@@ -129,7 +131,7 @@ export class FakeEngine implements AsyncDisposable {
 					poolId: "pool-1",
 				})),
 			listRootfs: () => this.#verb("listRootfs", async () => ({ rootfs: [{ rootfsId: ROOTFS, name: "base" }] })),
-			boot: ({ sandboxId, source, isolation: asked }) =>
+			boot: ({ sandboxId, limits, source, isolation: asked }) =>
 				this.#verb("boot", async () => {
 					const memory: GuestMemory = { counter: 0, env: {}, token: undefined };
 					let disk = 0;
@@ -140,13 +142,13 @@ export class FakeEngine implements AsyncDisposable {
 						this.sandboxes.delete(sandboxId);
 					} else if (source.case === "generationId") disk = this.#generation(source.value).disk;
 					const isolation = isIsolation(asked) ? asked : this.#unasked();
-					return { sandbox: await this.#start(sandboxId, isolation, memory, disk) };
+					return { sandbox: await this.#start(sandboxId, isolation, memory, disk, limits) };
 				}),
-			restore: ({ sandboxId, generationId }) =>
+			restore: ({ sandboxId, limits, generationId }) =>
 				this.#verb("restore", async () => {
 					const { memory, disk, isolation } = this.#generation(generationId);
 					if (memory === undefined) throw new DormiceError("invalid_argument", "no memory in it");
-					return { sandbox: await this.#start(sandboxId, isolation, structuredClone(memory), disk) };
+					return { sandbox: await this.#start(sandboxId, isolation, structuredClone(memory), disk, limits) };
 				}),
 			checkpoint: (request, { signal }) =>
 				this.#verb("checkpoint", async () => {
@@ -244,6 +246,7 @@ export class FakeEngine implements AsyncDisposable {
 			id: generationId,
 			memory: memory ? structuredClone(sandbox.guest?.memory) : undefined,
 			isolation: sandbox.isolation,
+			limits: sandbox.limits,
 			disk: sandbox.disk,
 			reason,
 			parentId,
@@ -290,6 +293,7 @@ export class FakeEngine implements AsyncDisposable {
 		isolation: Isolation | undefined,
 		memory: GuestMemory,
 		disk: number,
+		limits?: wire.Limits,
 	): Promise<ReturnType<typeof answer>> {
 		if (isolation === undefined || this.drivers.get(isolation)?.usable !== true) {
 			throw new DormiceError("isolation_unavailable", `no ${isolation} here`);
@@ -301,7 +305,7 @@ export class FakeEngine implements AsyncDisposable {
 			const number = nextAddress++;
 			const address = `127.${100 + (process.pid % 100)}.${number >> 8}.${number & 255}`;
 			const guest = await FakeGuest.start(address, memory);
-			const sandbox: FakeSandbox = { id, state: "running", isolation, guest, disk };
+			const sandbox: FakeSandbox = { id, state: "running", isolation, guest, limits, disk };
 			this.sandboxes.set(id, sandbox);
 			return answer(sandbox);
 		} finally {
@@ -332,7 +336,7 @@ function answer({ id, state, isolation, guest }: FakeSandbox) {
 	return { sandboxId: id, state, isolation, address: guest?.address ?? "", rootfsId: ROOTFS };
 }
 
-function manifest({ id, memory, isolation, reason, parentId, engineVersion, guestId }: FakeGeneration) {
+function manifest({ id, memory, isolation, limits, reason, parentId, engineVersion, guestId }: FakeGeneration) {
 	return {
 		generationId: id,
 		parentId,
@@ -341,7 +345,7 @@ function manifest({ id, memory, isolation, reason, parentId, engineVersion, gues
 		isolation,
 		engineVersion,
 		guestId,
-		limits: { diskMib: 10_240 },
+		...(limits && { limits }),
 		createdAt: new Date().toISOString(),
 		reason,
 	};

@@ -46,6 +46,7 @@ export class TestPlatform implements AsyncDisposable {
 		memoryBudgetMib = 1 << 20,
 		allowEmulation = false,
 		startWaitMs = 20_000,
+		memoryMib = 1024,
 	} = {}): Promise<void> {
 		const { config, secrets } = readConfig({
 			DORMICE_DATA: this.dataDir,
@@ -56,6 +57,7 @@ export class TestPlatform implements AsyncDisposable {
 			DORMICE_CONCURRENT_STARTS: "2",
 			DORMICE_START_WAIT_MS: String(startWaitMs),
 			DORMICE_SPARES: String(spares),
+			DORMICE_SANDBOX_MEMORY_MIB: String(memoryMib),
 			DORMICE_ALLOW_EMULATION: allowEmulation ? "1" : "0",
 			// However little memory the machine has left.
 			DORMICE_MEMORY_BUDGET_MIB: String(memoryBudgetMib),
