@@ -85,7 +85,6 @@ export class MicrovmDriver implements Driver {
 		// Connected while its files are being brought.
 		using connection = new Qmp(socketOf(machine));
 		const ahead = ["ahead", join(memoryDir, MEMORY), join(memoryDir, TOUCHED)] as const;
-		void bestEffort(`read the memory of ${machine.hostname} ahead`, this.#parts.native.call(...ahead));
 		const take = async () => {
 			const stored = [`ro:${join(memoryDir, STATE)}:${GIVEN.state}`];
 			const files = [...(await this.#readable(machine, join(memoryDir, MEMORY))), ...stored];
@@ -96,6 +95,8 @@ export class MicrovmDriver implements Driver {
 		await chown(machine.disk, machine.uid, machine.uid);
 		await this.#parts.native.call("give", String(pid), diskOf(machine));
 		await steps.time("load", load(connection, machine, pid, finish));
+		// Not sooner: the disk has enough to do for the machine itself.
+		void bestEffort(`read the memory of ${machine.hostname} ahead`, this.#parts.native.call(...ahead));
 		steps.done(log);
 		return pid;
 	}
