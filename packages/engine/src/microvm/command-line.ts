@@ -104,9 +104,9 @@ export function withAcceleration({ qemu }: Pick<Monitor, "qemu">, acceleration: 
 	return { qemu, acceleration, kernelArgs: kernelArgs(acceleration) };
 }
 
-/** Quiet, and over at once when it cannot go on. */
+/** Quiet, and over at once when it cannot go on. Who is frozen for a while is no CPU that got stuck. */
 function kernelArgs(acceleration: Monitor["acceleration"]): string {
-	const always = "console=ttyS0 loglevel=4 panic=-1 reboot=t";
+	const always = "console=ttyS0 loglevel=4 panic=-1 reboot=t nowatchdog rcupdate.rcu_cpu_stall_suppress=1";
 	if (acceleration === "kvm") return always;
 	// Its clock is the host's own, which the guest cannot measure when it is emulated on a busy host.
 	const mhz = /^cpu MHz\s*:\s*([\d.]+)/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "2000";
