@@ -9,6 +9,11 @@ export function isDamage(error: unknown): boolean {
 	return error instanceof DormiceError && error.reason === "generation_corrupt";
 }
 
+/** Whether a stored memory image cannot be gone on from, and never will be; its disk may be as good as ever. */
+export function isUnreadable(error: unknown): boolean {
+	return isDamage(error) || (error instanceof DormiceError && error.reason === "generation_incompatible");
+}
+
 /** Remembers that a stored state is damaged: it no longer counts for the retention, and its history says so. */
 export async function markDamaged(host: Host, generationId: string): Promise<void> {
 	host.log.error({ generation: generationId }, "a stored state is damaged");

@@ -73,6 +73,22 @@ suite("restarts", () => {
 		await Sandbox.kill(id, platform.e2b);
 	});
 
+	test("what lost its disk, and whose memory cannot be read, comes back from that one's disk", async () => {
+		for (const reason of ["generation_corrupt", "generation_incompatible"] as const) {
+			const id = await create();
+			await count(id);
+			await platform.api("POST", `/sandboxes/${id}/pause`);
+			await Sandbox.connect(id, { ...platform.e2b, timeoutMs: 600_000 });
+			platform.engine.failures.set("restore", { reason, times: 1 });
+			await platform.engine.lose(id, { disk: false });
+			await platform.sandbox(id, GUEST.supervisorPort, "/health");
+			await until(async () => (await events(id)).at(-1)?.kind === "recovered");
+			assert.equal((await events(id)).at(-1)?.detail.from, "disk");
+			assert.equal(await count(id), 1, "without what was in memory");
+			await Sandbox.kill(id, platform.e2b);
+		}
+	});
+
 	/** [what the dead server was doing, what it left in the row, what the next one makes of it] */
 	const CRASHES: { doing: string; arrange: (id: string) => Promise<unknown>; ends: string | undefined }[] = [
 		{ doing: "creating", arrange: (id) => set(id, "creating"), ends: undefined },

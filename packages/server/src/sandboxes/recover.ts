@@ -1,6 +1,7 @@
 import { DormiceError } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
 import type { Link } from "../guest/link.ts";
+import { isDamage, isUnreadable, markDamaged } from "./damage.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
 import type { Resident } from "./resident.ts";
@@ -8,7 +9,7 @@ import { type Origin, start } from "./start.ts";
 
 /**
  * Brings back a sandbox whose processes were lost: cold from the disk it left behind, or, if that is lost too, from its
- * newest generation as a whole. An event says which. On failure it stays `failed`, and the repair loop tries again.
+ * newest generation as a whole, or that one's disk where its memory cannot be read. An event says which. On failure it stays `failed`, and the repair loop tries again.
  */
 export function recover(host: Host, resident: Resident): Promise<void> {
 	return resident.begin("wake", () => host.starts.run(() => comeBack(host, resident)));
@@ -48,11 +49,17 @@ async function startFromWhatIsLeft(host: Host, resident: Resident): Promise<{ li
 		const diskIsGone = error instanceof DormiceError && error.reason === "sandbox_not_found";
 		const { generationId, generationMemory } = record;
 		if (!diskIsGone || generationId === null) throw error;
-		const hasMemory = generationMemory === true;
-		const origin: Origin = hasMemory
-			? { from: "memory", generationId, introduced: true }
-			: { from: "disk", generationId };
-		return { link: await start(host, record, origin), origin };
+		const disk: Origin = { from: "disk", generationId };
+		if (generationMemory !== true) return { link: await start(host, record, disk), origin: disk };
+		const memory: Origin = { from: "memory", generationId, introduced: true };
+		try {
+			return { link: await start(host, record, memory), origin: memory };
+		} catch (unread) {
+			if (!isUnreadable(unread)) throw unread;
+			// Nobody is there to be asked: what is left of it is that disk.
+			if (isDamage(unread)) await markDamaged(host, generationId);
+			return { link: await start(host, record, disk), origin: disk };
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 import { DormiceError, Steps, untilAborted } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
 import type { Link } from "../guest/link.ts";
-import { isDamage, offerOthers } from "./damage.ts";
+import { isDamage, isUnreadable, offerOthers } from "./damage.ts";
 import { thaw } from "./doze.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
@@ -125,10 +125,7 @@ async function startFrom(host: Host, { record }: Resident, origin: Origin, { mem
 	try {
 		return await start(host, record, origin);
 	} catch (error) {
-		const isUnreadable =
-			error instanceof DormiceError &&
-			(error.reason === "generation_incompatible" || error.reason === "generation_corrupt");
-		if (memory || origin.from !== "memory" || !isUnreadable) throw error;
+		if (memory || origin.from !== "memory" || !isUnreadable(error)) throw error;
 		return await start(host, record, { from: "disk", generationId: origin.generationId });
 	}
 }
