@@ -95,10 +95,17 @@ export async function machineDirOf(data: string, sandboxId: string): Promise<str
 export async function census(data: string): Promise<Record<string, number>> {
 	const instance = instanceOf(data);
 	const run = `/run/dormice/${instance}/machines/`;
+	const records = `/run/dormice/${instance}/sandboxes`;
 	const names = async (path: string) => (existsSync(path) ? await readdir(path) : []);
 	const mounts = (await readFile("/proc/mounts", "utf8")).split("\n").filter((line) => line.includes(run));
-	const waiting = (await names(run)).filter(
-		(id) => existsSync(join(run, id, "placeholder")) && !mounts.some((line) => line.includes(id)),
+	const taken = await Promise.all(
+		(await names(records)).map((name) => readFile(join(records, name), "utf8").catch(() => "")),
+	);
+	// One of gVisor's has a placeholder until it has a root, a microVM's has a shape and no sandbox.
+	const waiting = (await names(run)).filter((id) =>
+		existsSync(join(run, id, "placeholder"))
+			? !mounts.some((line) => line.includes(id))
+			: existsSync(join(run, id, "shape")) && !taken.some((record) => record.includes(id)),
 	);
 	const isWaiting = (text: string) => waiting.some((id) => text.includes(id));
 	const controllers = await names("/sys/fs/cgroup");
