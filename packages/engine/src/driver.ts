@@ -88,6 +88,8 @@ export interface Driver {
 	pause(machine: Machine): Promise<void>;
 	/** Lets a paused machine go on. One that is not paused may die of it. */
 	resume(machine: Machine): Promise<void>;
+	/** Lets a machine go on that stopped because there was no room for what it wrote; false when it had not. Absent where none does. */
+	unstick?(machine: Machine): Promise<boolean>;
 	/** Whether it stands still by `pause`. Slow: for when a crash left that open. */
 	isPaused(machine: Machine): Promise<boolean>;
 	/** Writes the memory of a paused machine into the existing empty directory `memoryDir`; it stays paused. */

@@ -5,11 +5,13 @@ import { loadConfig } from "./config.ts";
 import { bestEffort, log } from "./log.ts";
 import { closeHost, openHost } from "./open.ts";
 import { Queue } from "./queue.ts";
+import { Unsticking } from "./sandboxes/unstick.ts";
 import { engineRoutes } from "./service.ts";
 import { listen } from "./socket.ts";
 import { isQuickThaw, quickThaw } from "./thaw-route.ts";
 
 const TRIM_EVERY_MS = 10_000;
+const LOOK_FOR_ROOM_EVERY_MS = 1_000;
 
 const stop = new AbortController();
 // For good, not once: execa ends a process that nobody else listens for, and by its turn a `once` would be gone.
@@ -24,11 +26,16 @@ const server = createServer((request, response) => {
 });
 await listen(server, config.socket, config.serverGid);
 const trimming = setInterval(() => void bestEffort("trim logs", host.logs.trim()), TRIM_EVERY_MS);
+const unsticking = new Unsticking(host, queue);
+const looking = setInterval(() => {
+	host.background.run("look for machines that wait for room", () => unsticking.look());
+}, LOOK_FOR_ROOM_EVERY_MS);
 log.info({ socket: config.socket, instance: config.instance }, "the engine is ready");
 
 if (!stop.signal.aborted) await once(stop.signal, "abort");
 log.info("stopping");
 clearInterval(trimming);
+clearInterval(looking);
 server.close();
 server.closeAllConnections();
 await queue.idle();

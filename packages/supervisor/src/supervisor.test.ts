@@ -39,7 +39,7 @@ test("the host's paths are unknown to everyone else", async () => {
 				.once("error", reject)
 				.end();
 		});
-	for (const path of ["/init", "/dormice/sync", "/init/", "/%69nit", "/dormice//sync"]) {
+	for (const path of ["/init", "/dormice/sync", "/dormice/clock", "/init/", "/%69nit", "/dormice//sync"]) {
 		assert.equal(await from("127.0.0.2", path), 404, path);
 	}
 	assert.equal(await from("127.0.0.1", "/dormice/sync"), 204);

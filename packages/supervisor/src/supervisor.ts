@@ -3,13 +3,14 @@ import type { Config } from "./config.ts";
 import { Attributes } from "./files/attributes.ts";
 import { filesRoutes } from "./files/routes.ts";
 import { filesystemService } from "./filesystem/service.ts";
-import { readJson, sendJson } from "./http/json.ts";
+import { readJson, sendJson, text } from "./http/json.ts";
 import { HttpServer, type Route } from "./http/server.ts";
 import { Alive, commandLine } from "./processes/alive.ts";
 import { Processes } from "./processes/processes.ts";
 import { processRoutes } from "./processes/routes.ts";
 import { processService } from "./processes/service.ts";
 import { connectHandler } from "./rpc/handler.ts";
+import { beOnTime } from "./sandbox/clock.ts";
 import { presentHooks, readHook, runHook } from "./sandbox/hooks.ts";
 import { initSandbox } from "./sandbox/init.ts";
 import { recallIntroduction } from "./sandbox/introduction.ts";
@@ -73,6 +74,17 @@ function routes({ config, spawner, sandbox, processes, alive, attributes }: Part
 					const presented = typeof token === "string" ? token : undefined;
 					const { runDirectory, etc, path } = config;
 					await initSandbox(await readJson(request), { sandbox, spawner, alive, runDirectory, etc, path, presented });
+					response.writeHead(204).end();
+				},
+			},
+		],
+		[
+			"/dormice/clock",
+			{
+				open: true,
+				methods: post,
+				async handle(request, response) {
+					await beOnTime(text(await readJson(request), "timestamp"), spawner);
 					response.writeHead(204).end();
 				},
 			},

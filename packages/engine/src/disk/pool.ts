@@ -10,7 +10,7 @@ import { writeWhole } from "../whole-file.ts";
 export type PoolOptions = { data: string; ownMount: string | undefined; sizeGiB: number; native: Native };
 
 /** What storing leaves of the pool to what runs. */
-const KEPT_FREE_BYTES = 256 << 20;
+export const KEPT_FREE_BYTES = 256 << 20;
 
 /** The btrfs file system that holds root file systems, disks and generations. Snapshots in it cost the same at any size. */
 export class Pool {

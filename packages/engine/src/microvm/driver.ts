@@ -114,6 +114,13 @@ export class MicrovmDriver implements Driver {
 		await qmp(socketOf(machine), [["cont"]]);
 	}
 
+	/** QEMU stops a guest whose disk finds no room, and writes again what it could not when the guest goes on. */
+	async unstick(machine: Machine): Promise<boolean> {
+		if ((await status(machine)) !== "io-error") return false;
+		await this.resume(machine);
+		return true;
+	}
+
 	async isPaused(machine: Machine): Promise<boolean> {
 		return (await status(machine)) === "paused";
 	}

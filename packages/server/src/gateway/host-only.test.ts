@@ -25,6 +25,7 @@ const REFUSED = [
 	"/freeze",
 	"/dormice",
 	"/dormice/sync",
+	"/dormice/clock",
 	"/x/..//dormice/./activity",
 	`/%${"25".repeat(20)}69nit`,
 	"/upgrade",

@@ -7,14 +7,10 @@ import { bestEffort } from "../log.ts";
 import type { Alive } from "../processes/alive.ts";
 import type { Spawner } from "../spawner/spawner.ts";
 import { beBorn, readBirth } from "./birth.ts";
+import { beOnTime } from "./clock.ts";
 import { readHook, runHook } from "./hooks.ts";
 import { keepIntroduction } from "./introduction.ts";
 import type { Sandbox } from "./sandbox.ts";
-
-/** So much later than the host's a clock may be: the request travelled. */
-const AHEAD_MS = 1000;
-/** And so much earlier: a microVM that slept goes on at the time at which it fell asleep. */
-const BEHIND_MS = 20;
 
 export interface InitOptions {
 	readonly sandbox: Sandbox;
@@ -44,7 +40,6 @@ export async function initSandbox(body: JsonObject, options: InitOptions): Promi
 	const sandboxId = text(body, "sandboxID");
 	const templateId = text(body, "templateID");
 	const hostname = text(body, "hostname");
-	const timestamp = text(body, "timestamp");
 	const entropy = Buffer.from(text(body, "entropy") ?? "", "base64");
 	const birth = readBirth(body);
 	const hook = readHook(body);
@@ -63,11 +58,7 @@ export async function initSandbox(body: JsonObject, options: InitOptions): Promi
 	const work = [bestEffort("writing the identity files", writeIdentity(runDirectory, sandbox.fixedEnvs))];
 	if (!introduced) work.push(bestEffort("noting the template's processes", alive.adoptTemplate()));
 	if (hostname) work.push(bestEffort("setting the hostname", spawner.setHostname(hostname)));
-	const timeMs = Date.parse(timestamp ?? "");
-	const behindMs = timeMs - Date.now();
-	// In gVisor the clock is the host's and cannot be set.
-	if (behindMs > BEHIND_MS || behindMs < -AHEAD_MS)
-		work.push(bestEffort("setting the clock", spawner.setClock(timeMs)));
+	work.push(beOnTime(text(body, "timestamp"), spawner));
 	// The host says it again when it heard no answer.
 	const isBorn = birth !== undefined && sandbox.machineId !== birth.machineId;
 	if (isBorn) sandbox.machineId = birth.machineId;

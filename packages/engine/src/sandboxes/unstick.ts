@@ -1,0 +1,72 @@
+import { GUEST } from "@dormice/protocol";
+import { KEPT_FREE_BYTES } from "../disk/pool.ts";
+import type { Host } from "../host.ts";
+import { bestEffort, log } from "../log.ts";
+import { driverOf, machineOf } from "../machines/machine.ts";
+import type { Queue } from "../queue.ts";
+
+const HEARS_WITHIN_MS = 30_000;
+
+/**
+ * Lets machines go on that stopped because the pool had no room for what they wrote: those that can wait for it lose nothing.
+ * Only machines that ran while it was short are asked, and those that an engine before this one left.
+ */
+export class Unsticking {
+	readonly #host: Host;
+	readonly #queue: Queue;
+	/** Sandboxes whose machine may have stopped; undefined: any. */
+	#suspects: Set<string> | undefined;
+	#isLooking = false;
+
+	constructor(host: Host, queue: Queue) {
+		this.#host = host;
+		this.#queue = queue;
+	}
+
+	/** Called every second: while the pool has room and had it, it asks the file system for that and nobody else for anything. */
+	async look(): Promise<void> {
+		if (this.#isLooking) return;
+		this.#isLooking = true;
+		await this.#look().finally(() => {
+			this.#isLooking = false;
+		});
+	}
+
+	async #look(): Promise<void> {
+		const { pool, records } = this.#host;
+		const { freeBytes } = await pool.space();
+		const isShort = freeBytes < KEPT_FREE_BYTES;
+		if (!isShort && this.#suspects?.size === 0) return;
+		const there = (await records.list()).filter((record) => driverOf(this.#host, record).unstick).map(({ id }) => id);
+		if (isShort || this.#suspects === undefined) this.#suspects = new Set([...(this.#suspects ?? []), ...there]);
+		if (isShort) return;
+		for (const id of this.#suspects)
+			await bestEffort(
+				`look whether ${id} waits for room`,
+				this.#queue.run(id, () => this.#ask(id)),
+			);
+	}
+
+	async #ask(id: string): Promise<void> {
+		const record = await this.#host.records.read(id);
+		// One that is frozen answers nobody; it is asked when it is not any more.
+		if (record !== undefined && record.phase !== "running") return;
+		this.#suspects?.delete(id);
+		if (record === undefined) return;
+		const went = await driverOf(this.#host, record).unstick?.(machineOf(this.#host, record, id));
+		if (!went) return;
+		log.info({ sandbox: id }, "the pool has room again: a machine that waited for it goes on");
+		this.#host.background.run(`tell ${id} the time`, () => tellTheTime(this.#host.slots.find(record.slot).address));
+	}
+}
+
+/** Its clock goes on at the time at which it stopped. */
+async function tellTheTime(address: string): Promise<void> {
+	const response = await fetch(`http://${address}:${GUEST.supervisorPort}/dormice/clock`, {
+		method: "POST",
+		headers: { connection: "close" },
+		body: JSON.stringify({ timestamp: new Date().toISOString() }),
+		signal: AbortSignal.timeout(HEARS_WITHIN_MS),
+	});
+	await response.body?.cancel();
+}
