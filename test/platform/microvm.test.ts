@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Sandbox } from "e2b";
+import { FullPool } from "../torture/full-pool.ts";
 import { TestPlatform } from "./platform.ts";
 
 let platform: TestPlatform;
@@ -65,6 +66,25 @@ test("a firewall and a container engine of Debian's work in it", { timeout: 900_
 	await said("podman import --quiet /root/image.tar localhost/image");
 	assert.equal(await said("podman info --format '{{.Store.GraphDriverName}}'"), "overlay");
 	assert.equal(await said("podman run --rm --network=none --memory=64m localhost/image /hello"), "1 of a container");
+});
+
+test("stands still while the pool has no room for what it writes, and goes on with all of it and the right time", async () => {
+	let written: string | undefined;
+	const write = "head -c 16000000 /dev/urandom > /root/much && sync /root/much && sha256sum < /root/much";
+	let writing: Promise<void>;
+	{
+		using _ = new FullPool(platform.data);
+		writing = said(write).then((sum) => {
+			written = sum;
+		});
+		await sleep(15_000);
+		assert.equal(written, undefined, "it waits for room");
+	}
+	await writing;
+	assert.equal(await said("echo 3 > /proc/sys/vm/drop_caches; sha256sum < /root/much; rm /root/much"), written);
+	await sleep(1_000);
+	const offMs = Number(await said("date +%s%3N")) - Date.now();
+	assert.ok(Math.abs(offMs) < 3_000, `its clock is off by ${offMs} ms`);
 });
 
 test("sleeps and wakes with its memory, its files and the right time", { timeout: 900_000 }, async () => {
