@@ -59,7 +59,8 @@ function connectTcp(
 	opened: (socket: Socket) => void,
 ): Promise<Socket> {
 	return new Promise((resolve, reject) => {
-		const socket = connect({ host: address, port, noDelay: true, keepAlive: true });
+		// Nobody probes it: whether the guest is there is known here, and one that stands still for a while is.
+		const socket = connect({ host: address, port, noDelay: true });
 		opened(socket);
 		const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
 		const connected = () => {

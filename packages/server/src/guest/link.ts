@@ -1,5 +1,5 @@
 import { Agent, type ClientRequestArgs } from "node:http";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { DormiceError } from "@dormice/protocol";
@@ -127,6 +127,14 @@ class LinkAgent extends Agent {
 	constructor(link: Link) {
 		super({ keepAlive: true, maxFreeSockets: IDLE_CONNECTIONS, scheduling: "lifo" });
 		this.#link = link;
+	}
+
+	/** Without the probes that would close what a guest has not answered on for ten seconds. */
+	override keepSocketAlive(socket: Duplex): boolean {
+		const keeps = super.keepSocketAlive(socket);
+		if (socket instanceof Socket) socket.setKeepAlive(false);
+		// It answers, whatever its type says.
+		return keeps as unknown as boolean;
 	}
 
 	override createConnection(
