@@ -37,7 +37,8 @@ export class Unsticking {
 		const { freeBytes } = await pool.space();
 		const isShort = freeBytes < KEPT_FREE_BYTES;
 		if (!isShort && this.#suspects?.size === 0) return;
-		const there = (await records.list()).filter((record) => driverOf(this.#host, record).unstick).map(({ id }) => id);
+		const waiting = new Set(this.#host.drivers.filter((driver) => driver.unstick).map(({ isolation }) => isolation));
+		const there = (await records.list()).filter(({ isolation }) => waiting.has(isolation)).map(({ id }) => id);
 		if (isShort || this.#suspects === undefined) this.#suspects = new Set([...(this.#suspects ?? []), ...there]);
 		if (isShort) return;
 		for (const id of this.#suspects)
