@@ -52,9 +52,9 @@ export class Unsticking {
 		const record = await this.#host.records.read(id);
 		// One that is frozen answers nobody; it is asked when it is not any more.
 		if (record !== undefined && record.phase !== "running") return;
+		const went = record && (await driverOf(this.#host, record).unstick?.(machineOf(this.#host, record, id)));
+		// Not before it has answered: one that could not be asked is asked again.
 		this.#suspects?.delete(id);
-		if (record === undefined) return;
-		const went = await driverOf(this.#host, record).unstick?.(machineOf(this.#host, record, id));
 		if (!went) return;
 		log.info({ sandbox: id }, "the pool has room again: a machine that waited for it goes on");
 		this.#host.background.run(`tell ${id} the time`, () => tellTheTime(this.#host.slots.find(record.slot).address));
