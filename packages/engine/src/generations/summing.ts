@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { DormiceError } from "@dormice/protocol";
-import type { FileSum, Hint } from "./sums.ts";
+import type { FileSum, Hints } from "./sums.ts";
 
 type Answer = { number: number; sums?: FileSum[]; error?: string };
 
@@ -11,7 +11,7 @@ export class Summing {
 	#number = 0;
 
 	/** Of the files in `dir`. Throws `generation_corrupt` when they cannot be read. */
-	of(dir: string, hints: Readonly<Record<string, Hint>> = {}): Promise<FileSum[]> {
+	of(dir: string, hints: Hints = {}): Promise<FileSum[]> {
 		const number = this.#number++;
 		const waiting = Promise.withResolvers<FileSum[]>();
 		this.#waiting.set(number, waiting);

@@ -10,6 +10,9 @@ export type FileSum = { name: string; bytes: number; crc32: number[] };
 /** What spares reading a file whole. */
 export type Hint = { holes: readonly Hole[] } | { copied: Copied };
 
+/** By the files' names. */
+export type Hints = Readonly<Record<string, Hint>>;
+
 /** A run of a file, in bytes, that no data was ever written to: it reads as zeroes. */
 export type Hole = { from: number; to: number };
 
@@ -17,7 +20,7 @@ export type Hole = { from: number; to: number };
  * Checksums of the files in a directory, in the order of their names. CRC-32 reads two to three gigabytes a second, three
  * times what SHA-256 does, and what it guards against is damage: nobody who could plant a file here would need to.
  */
-export function sumFiles(dir: string, hints: Readonly<Record<string, Hint>> = {}): FileSum[] {
+export function sumFiles(dir: string, hints: Hints = {}): FileSum[] {
 	return readdirSync(dir)
 		.toSorted()
 		.map((name) => ({ name, ...sumFile(join(dir, name), hints[name] ?? { holes: [] }) }));

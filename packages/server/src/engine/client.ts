@@ -166,6 +166,7 @@ async function lastOf(answers: AsyncIterable<wire.CaptureResponse>, wentOn: () =
 function fromGeneration(generation: wire.Generation | undefined): Generation {
 	if (generation === undefined) throw new DormiceError("internal", "The engine answered without a generation.");
 	const { generationId, parentId, rootfsId, memory, engineVersion, guestId } = generation;
+	const { cpuCount = 0, memoryMib = 0, diskMib = 0 } = generation.limits ?? {};
 	return {
 		id: generationId,
 		parentId: parentId === "" ? undefined : parentId,
@@ -176,11 +177,7 @@ function fromGeneration(generation: wire.Generation | undefined): Generation {
 		guestId,
 		memoryBytes: Number(generation.memoryBytes),
 		diskBytes: Number(generation.diskBytes),
-		limits: {
-			cpuCount: generation.limits?.cpuCount ?? 0,
-			memoryMib: generation.limits?.memoryMib ?? 0,
-			diskMib: generation.limits?.diskMib ?? 0,
-		},
+		limits: { cpuCount, memoryMib, diskMib },
 		createdAt: generation.createdAt,
 		reason: generation.reason,
 	};
