@@ -69,6 +69,15 @@ export class TestPlatform implements AsyncDisposable {
 		return fetch(this.client.sandboxUrl, { signal: AbortSignal.timeout(30_000), ...init, headers });
 	}
 
+	/** The last warnings and errors that its server and engine logged, for whoever reads of a failed test. */
+	async lastWarnings(count = 20): Promise<string[]> {
+		const logs = ["engine", "server"].map((name) => readFile(join(this.data, "logs", `${name}.log`), "utf8"));
+		const lines = (await Promise.all(logs)).join("").split("\n");
+		const warnings = lines.filter((line) => /"level":[456]0/.test(line));
+		const at = (line: string) => /"time":(\d+)/.exec(line)?.[1] ?? "";
+		return warnings.sort((a, b) => at(a).localeCompare(at(b))).slice(-count);
+	}
+
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.dormice("down");
 	}

@@ -31,6 +31,7 @@ export interface TortureOptions {
 
 /** As slow as a cold boot of an emulated guest beside another may be. */
 const EMULATED_TIMES = 6;
+const MAX_WARNING = 2_000;
 
 /**
  * Random operations on real sandboxes of a platform of its own, each checked against a model. Throws at the first thing
@@ -75,6 +76,9 @@ export async function torture(options: TortureOptions): Promise<number> {
 		}
 		await invariants.hold(0);
 		return passed;
+	} catch (error) {
+		for (const warning of await platform.lastWarnings()) say(warning.slice(0, MAX_WARNING));
+		throw error;
 	} finally {
 		writeFileSync(faults, "");
 		await untortured(platform);

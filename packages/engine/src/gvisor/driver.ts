@@ -127,13 +127,14 @@ export class GvisorDriver implements Driver {
 			await this.#native.call("reroot", String(goferPid), machine.root, ...binds);
 			process.kill(goferPid, "SIGCONT");
 		};
-		await Promise.all([
-			steps.time("root", giveRoot()),
-			steps.time(
-				"load",
-				callWith(this.#native, controlSocket, "containerManager.Restore", { HavePagesFile: true }, files),
-			),
-		]);
+		const arg = { HavePagesFile: true };
+		const load = callWith(this.#native, controlSocket, "containerManager.Restore", arg, files);
+		try {
+			await Promise.all([steps.time("root", giveRoot()), steps.time("load", load)]);
+		} catch (error) {
+			await logLastWords(machine);
+			throw error;
+		}
 		steps.done(log);
 		return pid;
 	}
@@ -151,14 +152,18 @@ export class GvisorDriver implements Driver {
 			await command(file, args, { timeoutMs: 60_000 });
 		} catch (cause) {
 			const said = (await readFile(runscLog, "utf8").catch(() => "")).trim().split("\n").slice(-4).join(" | ");
-			// A kernel that panics says so where its guest's output goes.
-			const last = (await readFile(machine.log, "utf8").catch(() => "")).slice(-LAST_WORDS);
-			log.warn({ sandbox: machine.hostname, last }, "the last words of a sandbox that did not start");
+			await logLastWords(machine);
 			throw new DormiceError("command_failed", `runsc ${verb[0]} of ${machine.id} failed: ${said.slice(-1000)}`, {
 				cause,
 			});
 		}
 	}
+}
+
+/** A kernel that panics says so where its guest's output goes. */
+async function logLastWords(machine: Machine): Promise<void> {
+	const last = (await readFile(machine.log, "utf8").catch(() => "")).slice(-LAST_WORDS);
+	log.warn({ sandbox: machine.hostname, last }, "the last words of a sandbox that did not start");
 }
 
 async function writeBundle(machine: Machine, root: string): Promise<void> {

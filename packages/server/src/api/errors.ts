@@ -20,18 +20,28 @@ export function answerError(log: Logger) {
 	return (error: FastifyError | DormiceError | Error, request: FastifyRequest, reply: FastifyReply): void => {
 		const known = toDormiceError(error);
 		const { reason, status } = known;
-		const body: ErrorBody = { code: status, message: known.message, reason };
+		const body = errorBody(known, request.id);
 		if (status >= 500) {
-			body.requestId = request.id;
 			const details = { err: error, requestId: request.id, method: request.method, url: request.url };
-			if (PRIVATE.includes(reason)) {
-				body.message = `Internal error. The server's log has it under request ${request.id}.`;
-				log.error(details, "a request failed");
-			} else if (status === 503) log.info({ requestId: request.id, reason, message: known.message }, "not now");
+			if (PRIVATE.includes(reason)) log.error(details, "a request failed");
+			else if (status === 503) log.info({ requestId: request.id, reason, message: known.message }, "not now");
 			else log.warn(details, "a request could not be served");
 		}
 		if (status === 503) reply.header("retry-after", String(known.retryAfterSeconds ?? 2));
 		void reply.code(status).send(body);
+	};
+}
+
+/** What a caller is told of a failure. What was written for the operator is in the log, under the request's id. */
+export function errorBody(error: Error, requestId: string): ErrorBody {
+	const { reason, status, message } = toDormiceError(error);
+	if (status < 500) return { code: status, message, reason };
+	if (!PRIVATE.includes(reason)) return { code: status, message, reason, requestId };
+	return {
+		code: status,
+		message: `Internal error. The server's log has it under request ${requestId}.`,
+		reason,
+		requestId,
 	};
 }
 

@@ -3,6 +3,7 @@ import { Type } from "typebox";
 import { checkMinimum } from "../../isolation/choice.ts";
 import { fork } from "../../sandboxes/fork.ts";
 import type { App } from "../app.ts";
+import { errorBody } from "../errors.ts";
 import type { Platform } from "../platform.ts";
 import { toSandbox } from "./answers.ts";
 import { SandboxParams, Seconds, tags } from "./schemas.ts";
@@ -22,7 +23,7 @@ const body = Type.Object({
 export function forkRoutes(app: App, platform: Platform): void {
 	const { host, templates } = platform;
 	const schema = { tags, params: SandboxParams, body };
-	app.post("/sandboxes/:sandboxID/fork", { schema }, async ({ params, body, team }, reply) => {
+	app.post("/sandboxes/:sandboxID/fork", { schema }, async ({ id, params, body, team }, reply) => {
 		const count = body.count ?? 1;
 		if (count < 1) throw new DormiceError("invalid_argument", "Count must be at least 1");
 		if (count > MAX_COUNT) throw new DormiceError("invalid_argument", `Count cannot be greater than ${MAX_COUNT}`);
@@ -37,16 +38,14 @@ export function forkRoutes(app: App, platform: Platform): void {
 			);
 		}
 		const results = await fork(host, templates, resident, { count, timeoutSeconds, generationId });
-		return reply.code(201).send(results.map((result) => answer(result, platform)));
+		return reply.code(201).send(results.map((result) => answer(result, platform, id)));
 	});
 }
 
-function answer(result: Awaited<ReturnType<typeof fork>>[number], platform: Platform) {
+/** Each fork's own answer: a request of which one failed has not failed. */
+function answer(result: Awaited<ReturnType<typeof fork>>[number], platform: Platform, requestId: string) {
 	if (result.status === "fulfilled") return { sandbox: toSandbox(result.value.record, platform) };
-	const { reason } = result;
-	if (reason instanceof DormiceError && reason.status !== 500) {
-		return { error: { code: reason.status, message: reason.message, reason: reason.reason } };
-	}
-	platform.host.log.error({ err: reason }, "a fork did not start");
-	return { error: { code: 500, message: "The fork did not start; the server's log says why.", reason: "internal" } };
+	const { reason: err } = result;
+	platform.host.log.warn({ err, requestId }, "a fork did not start");
+	return { error: errorBody(err, requestId) };
 }
