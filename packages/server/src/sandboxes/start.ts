@@ -31,8 +31,8 @@ export type Origin =
 /** Set for a new sandbox, with the state of another one that it goes on from, if that is what it comes of. */
 export type Birth = { forkOf?: string | undefined };
 
-/** From memory everything runs already; a cold boot starts an init, a supervisor, and on a busy host takes its time. */
-const HEALTHY_WITHIN_MS = { memory: 10_000, disk: 60_000, own_disk: 60_000 } as const;
+/** From memory everything runs already, but on a host hard at work the pages it needs take seconds to come; a cold boot starts an init and a supervisor besides. */
+const HEALTHY_WITHIN_MS = { memory: 30_000, disk: 60_000, own_disk: 60_000 } as const;
 
 /** A virtual machine in software does everything so many times slower. */
 const EMULATED_TIMES = 6;
