@@ -74,8 +74,8 @@ export class TestPlatform implements AsyncDisposable {
 		const logs = ["engine", "server"].map((name) => readFile(join(this.data, "logs", `${name}.log`), "utf8"));
 		const lines = (await Promise.all(logs)).join("").split("\n");
 		const warnings = lines.filter((line) => /"level":[456]0/.test(line));
-		const at = (line: string) => /"time":(\d+)/.exec(line)?.[1] ?? "";
-		return warnings.sort((a, b) => at(a).localeCompare(at(b))).slice(-count);
+		const at = (line: string) => new Date((JSON.parse(line) as { time: number | string }).time).getTime();
+		return warnings.sort((a, b) => at(a) - at(b)).slice(-count);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

@@ -1,17 +1,40 @@
 import { DormiceError } from "@dormice/protocol";
+import type { Sandbox } from "../database/schema.ts";
 import { tell } from "../events/record.ts";
+import type { Link } from "../guest/link.ts";
 import { bestEffort } from "../log.ts";
 import { listGenerations } from "./generations.ts";
 import type { Host } from "./host.ts";
 import type { Resident } from "./resident.ts";
+import { type MemoryOrigin, type Origin, start } from "./start.ts";
 
 export function isDamage(error: unknown): boolean {
 	return error instanceof DormiceError && error.reason === "generation_corrupt";
 }
 
 /** Whether a stored memory image cannot be gone on from, and never will be; its disk may be as good as ever. */
-export function isUnreadable(error: unknown): boolean {
+function isUnreadable(error: unknown): boolean {
 	return isDamage(error) || (error instanceof DormiceError && error.reason === "generation_incompatible");
+}
+
+/**
+ * Starts a sandbox from a stored memory, or from the disk stored with it where that memory will never be read again:
+ * for who said that the disk will do, or is not there to be asked. Returns what it came from in the end.
+ */
+export async function startDespiteDamage(
+	host: Host,
+	sandbox: Sandbox,
+	memory: MemoryOrigin,
+): Promise<{ link: Link; origin: Origin }> {
+	try {
+		return { link: await start(host, sandbox, memory), origin: memory };
+	} catch (error) {
+		if (!isUnreadable(error)) throw error;
+		const { generationId } = memory;
+		if (isDamage(error)) await markDamaged(host, generationId);
+		const disk: Origin = { from: "disk", generationId };
+		return { link: await start(host, sandbox, disk), origin: disk };
+	}
 }
 
 /** Remembers that a stored state is damaged: it no longer counts for the retention, and its history says so. */

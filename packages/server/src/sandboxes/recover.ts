@@ -1,7 +1,7 @@
 import { DormiceError } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
 import type { Link } from "../guest/link.ts";
-import { isDamage, isUnreadable, markDamaged } from "./damage.ts";
+import { startDespiteDamage } from "./damage.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
 import type { Resident } from "./resident.ts";
@@ -49,17 +49,11 @@ async function startFromWhatIsLeft(host: Host, resident: Resident): Promise<{ li
 		const diskIsGone = error instanceof DormiceError && error.reason === "sandbox_not_found";
 		const { generationId, generationMemory } = record;
 		if (!diskIsGone || generationId === null) throw error;
+		// Nobody is there to be asked what will do.
+		if (generationMemory)
+			return await startDespiteDamage(host, record, { from: "memory", generationId, introduced: true });
 		const disk: Origin = { from: "disk", generationId };
-		if (generationMemory !== true) return { link: await start(host, record, disk), origin: disk };
-		const memory: Origin = { from: "memory", generationId, introduced: true };
-		try {
-			return { link: await start(host, record, memory), origin: memory };
-		} catch (unread) {
-			if (!isUnreadable(unread)) throw unread;
-			// Nobody is there to be asked: what is left of it is that disk.
-			if (isDamage(unread)) await markDamaged(host, generationId);
-			return { link: await start(host, record, disk), origin: disk };
-		}
+		return { link: await start(host, record, disk), origin: disk };
 	}
 }
 

@@ -11,22 +11,19 @@ import type { Spare } from "../templates/spares.ts";
 import type { Host } from "./host.ts";
 
 /** From what a sandbox's processes come: a memory image, a copy of a generation's disk, or the disk it still has. */
-export type Origin =
-	/**
-	 * `introduced`: the memory is the sandbox's own, and its supervisor knows already who it is. `formerToken`: it is
-	 * another sandbox's, whose token its supervisor asks for (null: for none).
-	 */
-	| {
-			from: "memory";
-			generationId: string;
-			introduced: boolean;
-			spare?: Spare | undefined;
-			formerToken?: string | null | undefined;
-			/** How long its own memory was not there. */
-			gapSeconds?: number | undefined;
-	  }
-	| { from: "disk"; generationId: string }
-	| { from: "own_disk" };
+export type Origin = MemoryOrigin | { from: "disk"; generationId: string } | { from: "own_disk" };
+
+export interface MemoryOrigin {
+	from: "memory";
+	generationId: string;
+	/** The memory is the sandbox's own, and its supervisor knows already who it is. */
+	introduced: boolean;
+	spare?: Spare | undefined;
+	/** Of another sandbox's memory: the token that its supervisor asks for (null: for none). */
+	formerToken?: string | null | undefined;
+	/** How long its own memory was not there. */
+	gapSeconds?: number | undefined;
+}
 
 /** Set for a new sandbox, with the state of another one that it goes on from, if that is what it comes of. */
 export type Birth = { forkOf?: string | undefined };

@@ -1,7 +1,6 @@
 import { DormiceError, Steps, untilAborted } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
-import type { Link } from "../guest/link.ts";
-import { isDamage, isUnreadable, offerOthers } from "./damage.ts";
+import { isDamage, offerOthers, startDespiteDamage } from "./damage.ts";
 import { thaw } from "./doze.ts";
 import type { Host } from "./host.ts";
 import { move } from "./move.ts";
@@ -91,8 +90,8 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 	const steps = new Steps({ verb: "wake", sandbox: resident.id });
 	await steps.time("waking", move(host, resident, { to: "waking", reason: options.reason }));
 	try {
-		const link = await steps.time("start", startFrom(host, resident, origin, options));
-		resident.attach(link);
+		const started = await steps.time("start", startFrom(host, resident, origin, options));
+		resident.attach(started.link);
 		const startedAt = new Date();
 		const endAt = unasked ? end : new Date(startedAt.getTime() + options.timeoutSeconds * 1000);
 		const moved = move(host, resident, {
@@ -106,7 +105,7 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 				kind: "woken",
 				reason: options.reason,
 				durationMs: performance.now() - beganAtMs,
-				detail: { from: origin.from },
+				detail: { from: started.origin.from },
 			},
 		});
 		await steps.time("running", moved);
@@ -120,14 +119,10 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 	}
 }
 
-/** As asked; and where memory cannot be read any more, for who said that the disk will do, from the disk. */
-async function startFrom(host: Host, { record }: Resident, origin: Origin, { memory }: WakeOptions): Promise<Link> {
-	try {
-		return await start(host, record, origin);
-	} catch (error) {
-		if (memory || origin.from !== "memory" || !isUnreadable(error)) throw error;
-		return await start(host, record, { from: "disk", generationId: origin.generationId });
-	}
+/** As asked; where the disk would have done, and memory cannot be read, from the disk. */
+async function startFrom(host: Host, { record }: Resident, origin: Origin, { memory }: WakeOptions) {
+	if (origin.from === "memory" && !memory) return await startDespiteDamage(host, record, origin);
+	return { link: await start(host, record, origin), origin };
 }
 
 /** Back to sleep; the generation it was to come from is untouched. */
