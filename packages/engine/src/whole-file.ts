@@ -1,4 +1,3 @@
-import { renameSync, writeFileSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 
 /** Writes a file whole or not at all. */
@@ -6,11 +5,4 @@ export async function writeWhole(path: string, content: string): Promise<void> {
 	const partial = `${path}.partial`;
 	await writeFile(partial, content);
 	await rename(partial, path);
-}
-
-/** The same, without waiting: for small files in memory. */
-export function writeWholeNow(path: string, content: string): void {
-	const partial = `${path}.partial`;
-	writeFileSync(partial, content);
-	renameSync(partial, path);
 }

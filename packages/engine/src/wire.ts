@@ -11,7 +11,7 @@ import type { SandboxRecord } from "./sandboxes/record.ts";
 /** Ours → the wire's; pure. */
 export function sandboxMessage(host: Host, record: SandboxRecord): MessageInitShape<typeof engine.SandboxSchema> {
 	const address = host.slots.find(record.slot).address;
-	return viewMessage({ id: record.id, state: stateOf(record), record, limits: record.limits, address });
+	return viewMessage({ id: record.id, state: stateOf(host, record), record, limits: record.limits, address });
 }
 
 export function viewMessage({

@@ -287,6 +287,8 @@ function rows(isolation: Isolation): void {
 		const { cpuUsageUs } = await engine.client.stats({ sandboxId: id });
 		await sleep(300);
 		assert.equal((await engine.client.stats({ sandboxId: id })).cpuUsageUs, cpuUsageUs);
+		assert.equal(await stateOf(id), "frozen");
+		await refusedAs("state_conflict", store(id));
 		await engine.client.thaw({ sandboxId: id });
 		assert.ok(Number(await (await inside(address)).run("wc -l < /tmp/ticks")) > 0);
 		await destroyed(id);

@@ -80,9 +80,20 @@ export class Cgroups {
 
 	/** Thaws without waiting; false when that is not done at once. */
 	thawNow(id: string): boolean {
-		const { file, thawed, state, done } = this.#freezer(id);
+		const { file, thawed } = this.#freezer(id);
 		writeFileSync(file, thawed);
-		return readFileSync(state, "utf8").includes(done.thawed);
+		return !this.isFrozenNow(id);
+	}
+
+	/** Whether its processes stand still, or some of them. */
+	isFrozenNow(id: string): boolean {
+		const { state, done } = this.#freezer(id);
+		try {
+			return !readFileSync(state, "utf8").includes(done.thawed);
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+			throw error;
+		}
 	}
 
 	/** Whether the process is in the sandbox's cgroup. */

@@ -5,6 +5,7 @@ import type { Filled, Manifest, Origin } from "../generations/generations.ts";
 import type { Host } from "../host.ts";
 import { bestEffort, log } from "../log.ts";
 import { driverOf, machineOf, mountedDisk, withOverhead } from "../machines/machine.ts";
+import { stateOf } from "./list.ts";
 import type { SandboxRecord } from "./record.ts";
 
 export type CheckpointOptions = {
@@ -34,11 +35,9 @@ export async function checkpoint(
 	options: CheckpointOptions,
 	{ wentOn, signal }: Settings = {},
 ): Promise<Manifest> {
-	if (record.phase !== "running") {
-		throw new DormiceError(
-			"state_conflict",
-			`Sandbox ${record.id} is ${record.phase}; only a running one can be stored.`,
-		);
+	const state = stateOf(host, record);
+	if (state !== "running") {
+		throw new DormiceError("state_conflict", `Sandbox ${record.id} is ${state}; only a running one can be stored.`);
 	}
 	const driver = driverOf(host, record);
 	const machine = machineOf(host, record, record.id);

@@ -23,19 +23,20 @@ export async function list(host: Host): Promise<SandboxView[]> {
 export async function view(host: Host, id: string): Promise<SandboxView> {
 	const record = await host.records.read(id);
 	const alive = record !== undefined && (await host.cgroups.pids(record.machineId)).includes(record.pid);
-	const state = !alive ? "stopped" : stateOf(record);
+	const state = !alive ? "stopped" : stateOf(host, record);
 	const address = record && state !== "stopped" ? host.slots.find(record.slot).address : "";
 	return { id, state, record, limits: record?.limits, address };
 }
 
-export function stateOf({ phase }: SandboxRecord): SandboxView["state"] {
+export function stateOf(host: Host, { phase, machineId }: SandboxRecord): SandboxView["state"] {
 	switch (phase) {
 		// It never answered its caller: whatever it is, it is not running.
 		case "starting":
 			return "stopped";
 		case "pausing":
+		case "paused":
 			return "paused";
-		default:
-			return phase;
+		case "running":
+			return host.cgroups.isFrozenNow(machineId) ? "frozen" : phase;
 	}
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Limits } from "../limits.ts";
-import { writeWhole, writeWholeNow } from "../whole-file.ts";
+import { writeWhole } from "../whole-file.ts";
 
 /** What the engine wrote down about a sandbox that it started on this host; gone with a reboot, as the sandbox is. */
 export type SandboxRecord = {
@@ -21,9 +21,9 @@ export type SandboxRecord = {
 	readonly slot: number;
 	/**
 	 * starting: not answered yet; pausing: a crash may have come before it stood still, or after it went on; paused: stands
-	 * still after a checkpoint; frozen: by the cgroup freezer.
+	 * still after a checkpoint. Whether it is frozen its cgroup knows.
 	 */
-	phase: "starting" | "running" | "pausing" | "paused" | "frozen";
+	phase: "starting" | "running" | "pausing" | "paused";
 	pid: number;
 };
 
@@ -45,25 +45,21 @@ export class Records {
 
 	async read(id: string): Promise<SandboxRecord | undefined> {
 		try {
-			return JSON.parse(await readFile(this.#file(id), "utf8")) as SandboxRecord;
+			return parse(await readFile(this.#file(id), "utf8"));
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
 			throw error;
 		}
 	}
 
-	/** As `read` and `write`, without waiting: for a path on which somebody's request waits. */
+	/** As `read`, without waiting: for a path on which somebody's request waits. */
 	readNow(id: string): SandboxRecord | undefined {
 		try {
-			return JSON.parse(readFileSync(this.#file(id), "utf8")) as SandboxRecord;
+			return parse(readFileSync(this.#file(id), "utf8"));
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
 			throw error;
 		}
-	}
-
-	writeNow(record: SandboxRecord): void {
-		writeWholeNow(this.#file(record.id), JSON.stringify(record));
 	}
 
 	async list(): Promise<SandboxRecord[]> {
@@ -83,4 +79,10 @@ export class Records {
 	#file(id: string): string {
 		return join(this.#dir, `${id}.json`);
 	}
+}
+
+function parse(text: string): SandboxRecord {
+	const record = JSON.parse(text) as Omit<SandboxRecord, "phase"> & { phase: SandboxRecord["phase"] | "frozen" };
+	// So version 0.1.0 wrote it down.
+	return { ...record, phase: record.phase === "frozen" ? "running" : record.phase };
 }

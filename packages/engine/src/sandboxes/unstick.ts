@@ -4,6 +4,7 @@ import type { Host } from "../host.ts";
 import { bestEffort, log } from "../log.ts";
 import { driverOf, machineOf } from "../machines/machine.ts";
 import type { Queue } from "../queue.ts";
+import { stateOf } from "./list.ts";
 
 const HEARS_WITHIN_MS = 30_000;
 
@@ -51,7 +52,7 @@ export class Unsticking {
 	async #ask(id: string): Promise<void> {
 		const record = await this.#host.records.read(id);
 		// One that is frozen answers nobody; it is asked when it is not any more.
-		if (record !== undefined && record.phase !== "running") return;
+		if (record !== undefined && stateOf(this.#host, record) !== "running") return;
 		const went = record && (await driverOf(this.#host, record).unstick?.(machineOf(this.#host, record, id)));
 		// Not before it has answered: one that could not be asked is asked again.
 		this.#suspects?.delete(id);
