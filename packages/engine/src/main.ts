@@ -8,7 +8,7 @@ import { Queue } from "./queue.ts";
 import { Unsticking } from "./sandboxes/unstick.ts";
 import { engineRoutes } from "./service.ts";
 import { listen } from "./socket.ts";
-import { isQuickThaw, quickThaw } from "./thaw-route.ts";
+import { serveThawLines } from "./thaw-line.ts";
 
 const TRIM_EVERY_MS = 10_000;
 const LOOK_FOR_ROOM_EVERY_MS = 1_000;
@@ -20,10 +20,8 @@ const config = loadConfig();
 const host = await openHost(config);
 const queue = new Queue();
 const verbs = connectNodeAdapter({ routes: engineRoutes(host, queue) });
-const server = createServer((request, response) => {
-	if (isQuickThaw(request)) void quickThaw(host, queue, request, response);
-	else verbs(request, response);
-});
+const server = createServer(verbs);
+const endThawLines = serveThawLines(server, host, queue);
 await listen(server, config.socket, config.serverGid);
 const trimming = setInterval(() => void bestEffort("trim logs", host.logs.trim()), TRIM_EVERY_MS);
 const unsticking = new Unsticking(host, queue);
@@ -38,5 +36,6 @@ clearInterval(trimming);
 clearInterval(looking);
 server.close();
 server.closeAllConnections();
+endThawLines();
 await queue.idle();
 await closeHost(host);

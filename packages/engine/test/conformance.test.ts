@@ -289,7 +289,7 @@ function rows(isolation: Isolation): void {
 		assert.equal((await engine.client.stats({ sandboxId: id })).cpuUsageUs, cpuUsageUs);
 		assert.equal(await stateOf(id), "frozen");
 		await refusedAs("state_conflict", store(id));
-		await engine.client.thaw({ sandboxId: id });
+		assert.equal(await (await engine.thawLine())(`7 ${id}`), "7");
 		assert.ok(Number(await (await inside(address)).run("wc -l < /tmp/ticks")) > 0);
 		await destroyed(id);
 	});
@@ -379,6 +379,12 @@ describe("what the engine refuses", () => {
 			() => engine.client.boot({ sandboxId, limits: LIMITS, source: { case: "ownDisk", value: true } }),
 		],
 	];
+	test("on a thaw line", async () => {
+		const ask = await engine.thawLine();
+		assert.match(await ask(`1 ${sandboxId}`), /^1 sandbox_not_found Sandbox /);
+		assert.match(await ask("2 ../../etc"), /^2 invalid_argument /);
+		await assert.rejects(ask("x".repeat(5000)), { message: "the line was closed" });
+	});
 	for (const [name, reason, work] of rows) {
 		test(name, async () => {
 			await refusedAs(reason, work());

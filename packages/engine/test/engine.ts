@@ -2,11 +2,13 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { request } from "node:http";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { engine } from "@dormice/protocol";
+import { engine, THAW_LINE } from "@dormice/protocol";
 import { Sandbox } from "e2b";
 import { loadConfig } from "../src/config.ts";
 import type { Manifest } from "../src/generations/generations.ts";
@@ -46,6 +48,19 @@ export class TestEngine implements AsyncDisposable {
 			if (Date.now() > deadline || this.#child.exitCode !== null) throw new Error("the engine does not start");
 			await sleep(50);
 		}
+	}
+
+	/** A kept connection for thaws: says a line, and resolves to the line it is answered with. */
+	async thawLine(): Promise<(line: string) => Promise<string>> {
+		const headers = { connection: "upgrade", upgrade: THAW_LINE.upgrade };
+		const upgrading = request({ socketPath: this.config.socket, path: THAW_LINE.path, headers }).end();
+		const [, socket] = (await once(upgrading, "upgrade")) as [unknown, Duplex];
+		return async (line) => {
+			const closed = once(socket, "close").then(() => Promise.reject(new Error("the line was closed")));
+			socket.write(`${line}\n`);
+			const [answer] = (await Promise.race([once(socket, "data"), closed])) as [Buffer];
+			return answer.toString().trim();
+		};
 	}
 
 	/** As a crash ends it. */

@@ -11,7 +11,7 @@ import type {
 	HostSandbox,
 	Stats,
 } from "./engine.ts";
-import { quickCalls } from "./quick-call.ts";
+import { ThawLine } from "./thaw-line.ts";
 
 /** How long each kind of verb may take before the engine counts as gone. */
 const DEADLINE_MS = { question: 10_000, start: 60_000, checkpoint: 600_000, destroy: 60_000, diff: 120_000 } as const;
@@ -26,7 +26,7 @@ export function connectEngine(socketPath: string): Engine {
 		nodeOptions: { socketPath },
 	});
 	const client: Client<typeof wire.Engine> = createClient(wire.Engine, transport);
-	const quickCall = quickCalls(socketPath);
+	const thawLine = new ThawLine(socketPath);
 
 	return {
 		probe: async () => report(await call("probe", client.probe({}, { timeoutMs: DEADLINE_MS.question }))),
@@ -60,8 +60,9 @@ export function connectEngine(socketPath: string): Engine {
 		},
 		freeze: async (sandboxId) => {
 			await call("freeze", client.freeze({ sandboxId }, { timeoutMs: DEADLINE_MS.question }));
+			thawLine.open();
 		},
-		thaw: (sandboxId) => quickCall("Thaw", sandboxId, DEADLINE_MS.question),
+		thaw: (sandboxId) => thawLine.thaw(sandboxId, DEADLINE_MS.question),
 		destroy: (sandboxId, { keepDisk = false, forget = false, behind = false } = {}) =>
 			gone(
 				"sandbox_not_found",
