@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -109,6 +109,25 @@ test("asleep and awake: what was in memory is still there", { skip }, async () =
 	assert.deepEqual(await exec(id, ["cat /dev/shm/word; pgrep -c sleep"]), printed("kept\n1\n"));
 });
 
+test("time travel: a checkpoint is looked at, forked and gone back to", { skip }, async () => {
+	await exec(id, ["echo first > ~/told; echo first > /dev/shm/told"]);
+	const generation = dormice("checkpoint", id, "--label", "before").trim();
+	await exec(id, ["echo second > ~/told; echo second > /dev/shm/told; touch ~/more"]);
+	assert.match(dormice("history", id), new RegExp(`^\\* +${generation} .*before`, "m"));
+	assert.match(dormice("diff", id, "before"), /^A +\/home\/user\/more .*\nM +\/home\/user\/told /m);
+	const told = ["cat ~/told /dev/shm/told; ls ~"];
+	const fork = dormice("fork", id, "--from", "before", "--timeout", "600").trim();
+	assert.deepEqual(await exec(fork, told), printed("first\nfirst\ntold\n"));
+	assert.match(dormice("du"), new RegExp(fork));
+	dormice("kill", fork);
+	const undo = dormice("rollback", id, "before").trim();
+	assert.deepEqual(await exec(id, told), printed("first\nfirst\ntold\n"));
+	dormice("rollback", id, undo);
+	assert.deepEqual(await exec(id, told), printed("second\nsecond\nmore\ntold\n"));
+	assert.match(dormice("why", id), /alive: sleep 1000/);
+	assert.match(dormice("gc", "--dry-run"), /^\d+ stored states, .* would be free$/m);
+});
+
 test("a template says how its sandboxes rest, a team what keeps them apart at least", { skip }, () => {
 	interface Settings {
 		settings: object;
@@ -156,6 +175,20 @@ test("the keeper is killed: `up` adopts what it left, and is quick", { skip }, a
 		},
 	);
 	assert.deepEqual(await exec(id, ["pgrep -c sleep"]), printed("1\n"));
+});
+
+test("a setting that makes no sense, or that a running platform was not started with, is refused", { skip }, () => {
+	const refused = (env: Record<string, string>) =>
+		spawnSync(process.execPath, [MAIN, "up", "--detach"], { encoding: "utf8", env: { ...process.env, ...env } });
+	const other = refused({ DORMICE_SPARES: "3" });
+	assert.match(other.stderr, /already up .* to change DORMICE_SPARES, run `dormice down` first/);
+	dormice("down");
+	for (const name of ["DORMICE_SPARES", "DORMICE_POOL_GIB"]) {
+		const { stderr, status } = refused({ [name]: "many" });
+		assert.equal(status, 1);
+		assert.match(stderr, new RegExp(`${name} must be .* Nothing was started or remembered`));
+	}
+	dormice("up", "--detach");
 });
 
 test("down leaves nothing running; up brings the sandbox back from its disk", { skip }, async () => {

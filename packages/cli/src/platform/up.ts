@@ -25,6 +25,7 @@ import {
 	writeSettings,
 	writeVariables,
 } from "./settings.ts";
+import { changedVariables, checkVariables } from "./variables.ts";
 
 /** What a caller may choose of a platform; what it does not is as recorded. */
 export interface Choices {
@@ -42,7 +43,7 @@ export function startLock(paths: PlatformPaths, progress: Progress): Promise<Loc
 	});
 }
 
-/** Sets up what is missing and records the choices. Answers the settings to start with. */
+/** Checks what was said, sets up what is missing and records the choices. Answers the settings to start with. */
 export async function prepare(
 	paths: PlatformPaths,
 	config: Config,
@@ -52,6 +53,7 @@ export async function prepare(
 ): Promise<Settings> {
 	const recorded = readSettings(paths.settings);
 	const variables = readVariables(paths.variables, config.passedOn);
+	await checkVariables(paths, variables);
 	await setUp({ paths, path: config.path, variables, microvms, progress });
 	const wanted: Settings = { ...recorded, ...choices };
 	// A server that an earlier keeper left behind will be adopted; the port is taken by it.
@@ -144,11 +146,11 @@ export function requireSame(paths: PlatformPaths, choices: Choices, variables: V
 		(choices.port !== undefined && choices.port !== 0 && choices.port !== settings.port) ||
 		(choices.listen !== undefined && choices.listen !== settings.listen) ||
 		(choices.domain !== undefined && choices.domain !== settings.domain);
-	const { DORMICE_ALLOW_EMULATION: recorded = "0" } = readVariables(paths.variables, {});
-	const { DORMICE_ALLOW_EMULATION: wanted = recorded } = variables;
-	if (!differs && wanted === recorded) return;
+	const changed = changedVariables(paths, variables);
+	if (!differs && changed.length === 0) return;
+	const what = [...(differs ? ["how it listens"] : []), ...changed].join(", ");
 	throw new DormiceError(
 		"already_running",
-		`Dormice is already up on ${platformUrl(settings)}; to change how it listens or what it allows, run \`dormice down\` first`,
+		`Dormice is already up on ${platformUrl(settings)}; to change ${what}, run \`dormice down\` first`,
 	);
 }
