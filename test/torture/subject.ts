@@ -9,6 +9,8 @@ const BY_REQUEST = { onTimeout: "pause", autoResume: true } as const;
 /** How far a clock inside may be from the host's. */
 const CLOCK_OFF_MS = 1_000;
 const ANSWER_WITHIN_MS = 60_000;
+/** A machine that stands still for want of room answers nobody. */
+const IN_VAIN_MS = 5_000;
 
 /** What must be true of a sandbox: every acknowledged addition is there, and none that was never asked for. */
 export interface Model {
@@ -89,7 +91,7 @@ export class Subject {
 	 */
 	async addInVain(): Promise<void> {
 		this.model.attempted++;
-		await this.#ask("/add").catch(() => undefined);
+		await this.#ask("/add", IN_VAIN_MS).catch(() => undefined);
 	}
 
 	/** An addition that must succeed. */
@@ -165,9 +167,9 @@ export class Subject {
 		assert.ok(n <= attempted, `${this.id}: ${attempted} additions were asked for, ${n} are there`);
 	}
 
-	async #ask(path: string): Promise<string> {
+	async #ask(path: string, withinMs = 30_000 * patience.times): Promise<string> {
 		const headers = { "E2b-Sandbox-Id": this.id, "E2b-Sandbox-Port": String(WITNESS_PORT) };
-		const signal = AbortSignal.timeout(30_000 * patience.times);
+		const signal = AbortSignal.timeout(withinMs);
 		const response = await fetch(`${this.client.sandboxUrl}${path}`, { method: "POST", headers, signal });
 		const text = await response.text();
 		if (!response.ok) throw new Error(`${path}: ${response.status} ${text.slice(0, 300)}`);
