@@ -11,7 +11,7 @@ import { checkId } from "./validate.ts";
 export function serveThawLines(server: Server, host: Host, queue: Queue): () => void {
 	const lines = new Set<Duplex>();
 	server.on("upgrade", (request, socket) => {
-		socket.on("error", (error) => log.warn({ err: error }, "a thaw line broke"));
+		socket.on("error", (error) => log.info({ err: error }, "a thaw line broke"));
 		if (request.url !== THAW_LINE.path || request.headers.upgrade !== THAW_LINE.upgrade) {
 			socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
 			return;
