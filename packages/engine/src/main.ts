@@ -1,14 +1,14 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { serveThawLines } from "@dormice/protocol";
 import { loadConfig } from "./config.ts";
 import { bestEffort, log } from "./log.ts";
 import { closeHost, openHost } from "./open.ts";
 import { Queue } from "./queue.ts";
 import { Unsticking } from "./sandboxes/unstick.ts";
-import { engineRoutes } from "./service.ts";
+import { engineRoutes, thawOnLine } from "./service.ts";
 import { listen } from "./socket.ts";
-import { serveThawLines } from "./thaw-line.ts";
 
 const TRIM_EVERY_MS = 10_000;
 const LOOK_FOR_ROOM_EVERY_MS = 1_000;
@@ -21,7 +21,7 @@ const host = await openHost(config);
 const queue = new Queue();
 const verbs = connectNodeAdapter({ routes: engineRoutes(host, queue) });
 const server = createServer(verbs);
-const endThawLines = serveThawLines(server, host, queue);
+const endThawLines = serveThawLines(server, (sandboxId) => thawOnLine(host, queue, sandboxId));
 await listen(server, config.socket, config.serverGid);
 const trimming = setInterval(() => void bestEffort("trim logs", host.logs.trim()), TRIM_EVERY_MS);
 const unsticking = new Unsticking(host, queue);

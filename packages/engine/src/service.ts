@@ -164,6 +164,16 @@ const reportErrors: Interceptor = (next) => async (request) => {
 	}
 };
 
+/** The verb `Thaw` for who says it on a line. */
+export async function thawOnLine(host: Host, queue: Queue, sandboxId: string): Promise<void> {
+	try {
+		const id = checkId("sandbox", sandboxId);
+		await queue.run(id, () => thaw(host, id));
+	} catch (error) {
+		throw report("Thaw", error);
+	}
+}
+
 async function* reportingErrors<T>(verb: string, messages: AsyncIterable<T>): AsyncGenerator<T> {
 	try {
 		yield* messages;

@@ -8,5 +8,5 @@ export { type IdKind, isId, newId } from "./ids.ts";
 export { ISOLATIONS, type Isolation, isIsolation, isWeaker } from "./isolation.ts";
 export { canMove, publicState, type SandboxState, TRANSITIONAL, TRANSITIONS } from "./states.ts";
 export { Steps } from "./steps.ts";
-export { readLines, THAW_LINE } from "./thaw-line.ts";
+export { readThawLines, serveThawLines, THAW_LINE } from "./thaw-line.ts";
 export { untilAborted } from "./until-aborted.ts";

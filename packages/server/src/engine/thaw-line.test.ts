@@ -6,39 +6,33 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { after, test } from "node:test";
-import { THAW_LINE } from "@dormice/protocol";
+import { setTimeout as sleep } from "node:timers/promises";
+import { DormiceError, serveThawLines } from "@dormice/protocol";
 import { ThawLine } from "./thaw-line.ts";
 
 const dir = await mkdtemp(join(tmpdir(), "dormice-"));
 after(() => rm(dir, { recursive: true }));
 
-/** An engine's end of the line, which answers as it is told; "hang up" closes the connection. */
-async function engineAt(socketPath: string, answer: (line: string) => string) {
+/** An engine's end of the line. */
+async function engineAt(socketPath: string, thaw: (id: string) => Promise<unknown>) {
 	const connections: Duplex[] = [];
-	const server = createServer().on("upgrade", (_, socket: Duplex) => {
-		connections.push(socket);
-		socket.write(`HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ${THAW_LINE.upgrade}\r\n\r\n`);
-		socket.on("data", (lines: Buffer) => {
-			for (const line of lines.toString().trim().split("\n")) {
-				const said = answer(line);
-				if (said === "hang up") socket.destroy();
-				else socket.write(said);
-			}
-		});
-	});
+	const server = createServer().on("upgrade", (_, socket: Duplex) => connections.push(socket));
+	const endLines = serveThawLines(server, thaw);
 	await once(server.listen(socketPath), "listening");
 	const close = async () => {
-		for (const connection of connections) connection.destroy();
+		endLines();
 		await new Promise((resolve) => server.close(resolve));
 	};
 	return { connections, close };
 }
 
+const answers = async () => undefined;
+
 test("thaws over one connection, and each caller gets its own answer", async () => {
 	const path = join(dir, "answers");
-	const engine = await engineAt(path, (line) => {
-		const [tag, id] = line.split(" ");
-		return id === "igone" ? `${tag} sandbox_not_found Sandbox igone has no processes.\n` : `${tag}\n`;
+	const engine = await engineAt(path, async (id) => {
+		if (id === "igone") throw new DormiceError("sandbox_not_found", "Sandbox igone has\nno processes.");
+		await sleep(20);
 	});
 	const line = new ThawLine(path);
 	const [here, gone] = await Promise.allSettled([line.thaw("ihere", 1_000), line.thaw("igone", 1_000)]);
@@ -52,11 +46,11 @@ test("thaws over one connection, and each caller gets its own answer", async () 
 
 test("goes on with an engine that started anew", async () => {
 	const path = join(dir, "anew");
-	const first = await engineAt(path, (line) => `${line.split(" ")[0]}\n`);
+	const first = await engineAt(path, answers);
 	const line = new ThawLine(path);
 	await line.thaw("ihere", 1_000);
 	await first.close();
-	const second = await engineAt(path, (said) => `${said.split(" ")[0]}\n`);
+	const second = await engineAt(path, answers);
 	await line.thaw("ihere", 1_000);
 	await second.close();
 });
@@ -64,19 +58,19 @@ test("goes on with an engine that started anew", async () => {
 test("says a thaw twice at most when the engine hangs up", async () => {
 	const path = join(dir, "hangs-up");
 	const said: string[] = [];
-	const engine = await engineAt(path, (line) => {
-		said.push(line);
-		return "hang up";
+	const engine = await engineAt(path, async (id) => {
+		said.push(id);
+		engine.connections.at(-1)?.destroy();
 	});
 	await assert.rejects(new ThawLine(path).thaw("ihere", 1_000), { reason: "engine_unavailable" });
-	assert.deepEqual(said, ["0 ihere", "1 ihere"]);
+	assert.deepEqual(said, ["ihere", "ihere"]);
 	await engine.close();
 });
 
 test("gives up an engine that is silent, or not there", async () => {
 	const path = join(dir, "silent");
 	await assert.rejects(new ThawLine(path).thaw("ihere", 1_000), { reason: "engine_unavailable" });
-	const engine = await engineAt(path, () => "");
+	const engine = await engineAt(path, () => new Promise(() => undefined));
 	await assert.rejects(new ThawLine(path).thaw("ihere", 50), { reason: "engine_unavailable" });
 	await engine.close();
 });

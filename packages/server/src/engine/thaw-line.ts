@@ -1,6 +1,6 @@
 import { request } from "node:http";
 import type { Duplex } from "node:stream";
-import { DormiceError, REASONS, type Reason, readLines, THAW_LINE, untilAborted } from "@dormice/protocol";
+import { DormiceError, REASONS, type Reason, readThawLines, THAW_LINE, untilAborted } from "@dormice/protocol";
 
 interface Waiting {
 	resolve: () => void;
@@ -50,7 +50,7 @@ export class ThawLine {
 	#opened(): Promise<Duplex> {
 		this.#line ??= connect(this.#socketPath).then(
 			(line) => {
-				readLines(line, THAW_LINE.maxBytes, (answer) => this.#take(answer));
+				readThawLines(line, (answer) => this.#take(answer));
 				line.on("error", () => undefined).on("close", () => this.#closed());
 				return line;
 			},

@@ -9,6 +9,7 @@ import {
 	type Isolation,
 	isIsolation,
 	type Reason,
+	serveThawLines,
 	toConnectError,
 	engine as wire,
 } from "@dormice/protocol";
@@ -68,6 +69,7 @@ export class FakeEngine implements AsyncDisposable {
 	guestId = "guest-1";
 	#starting = 0;
 	#server: Server | undefined;
+	#endThawLines: (() => void) | undefined;
 	readonly #socketPath: string;
 
 	constructor(socketPath: string) {
@@ -77,6 +79,7 @@ export class FakeEngine implements AsyncDisposable {
 	async listen(): Promise<void> {
 		const handler = connectNodeAdapter({ routes: (router) => void router.service(wire.Engine, this.#service()) });
 		this.#server = createServer((req, res) => void handler(req, res));
+		this.#endThawLines = serveThawLines(this.#server, (sandboxId) => this.#thaw(sandboxId));
 		await once(this.#server.listen(this.#socketPath), "listening");
 	}
 
@@ -88,6 +91,7 @@ export class FakeEngine implements AsyncDisposable {
 		const closed = once(server, "close");
 		server.close();
 		server.closeAllConnections();
+		this.#endThawLines?.();
 		await closed;
 	}
 
@@ -169,13 +173,10 @@ export class FakeEngine implements AsyncDisposable {
 					sandbox.guest?.freeze();
 					return {};
 				}),
-			thaw: ({ sandboxId }) =>
-				this.#verb("thaw", async () => {
-					const sandbox = this.#living(sandboxId);
-					sandbox.state = "running";
-					sandbox.guest?.thaw();
-					return {};
-				}),
+			thaw: async ({ sandboxId }) => {
+				await this.#thaw(sandboxId);
+				return {};
+			},
 			destroy: ({ sandboxId, keepDisk }) =>
 				this.#verb("destroy", async () => {
 					const sandbox = this.#get(sandboxId);
@@ -265,6 +266,14 @@ export class FakeEngine implements AsyncDisposable {
 		});
 		yield {};
 		yield await this.#verb("store", async () => ({ generation: manifest(generation) }));
+	}
+
+	#thaw(sandboxId: string): Promise<void> {
+		return this.#verb("thaw", async () => {
+			const sandbox = this.#living(sandboxId);
+			sandbox.state = "running";
+			sandbox.guest?.thaw();
+		});
 	}
 
 	async #verb<T>(name: string, run: () => Promise<T>): Promise<T> {
