@@ -127,9 +127,14 @@ void jail(int argc, char **argv) {
 			device(root, source, uid);
 			continue;
 		}
+		if (!strcmp(kind, "env")) {
+			if (putenv(source) != 0) fail("set", source);
+			continue;
+		}
 		if (destination < source) fail("jail with", source);
 		*destination++ = 0;
-		bind_at(root, source, destination, MS_NODEV | MS_NOEXEC | (!strcmp(kind, "ro") ? MS_RDONLY : 0));
+		unsigned long access = !strcmp(kind, "rw") ? MS_NOEXEC : !strcmp(kind, "lib") ? MS_RDONLY : MS_RDONLY | MS_NOEXEC;
+		bind_at(root, source, destination, MS_NODEV | access);
 	}
 	if (at + 1 >= argc) {
 		errno = EINVAL;

@@ -2,11 +2,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { command, failed } from "./command.ts";
 import { log } from "./log.ts";
 
 const SOURCES = join(import.meta.dirname, "../native");
+/** What QEMU is started with; `discard.c` says why. */
+const PRELOADED = join(SOURCES, "preload");
 const HEAD_BYTES = 12;
 
 type Waiting = { verb: string; resolve: (text: string) => void; reject: (error: Error) => void };
@@ -18,29 +20,24 @@ type Waiting = { verb: string; resolve: (text: string) => void; reject: (error: 
 export class Native {
 	/** The program, for what must be started by it. */
 	readonly path: string;
+	/** A library for QEMU. */
+	readonly preload: string;
 	readonly #waiting = new Map<number, Waiting>();
 	#child: ChildProcess | undefined;
 	#received = Buffer.alloc(0);
 	#number = 0;
 
-	constructor(path: string) {
+	constructor(path: string, preload: string) {
 		this.path = path;
+		this.preload = preload;
 	}
 
-	/** Compiles the helper on this machine, once for each version of its source. */
 	static async build(data: string): Promise<Native> {
-		const files = (await readdir(SOURCES)).sort().map((name) => join(SOURCES, name));
-		const hash = createHash("sha256");
-		for (const file of files) hash.update(await readFile(file));
 		const dir = join(data, "bin");
-		const path = join(dir, `host-${hash.digest("hex").slice(0, 16)}`);
-		if (!existsSync(path)) {
-			await mkdir(dir, { recursive: true, mode: 0o755 });
-			const sources = files.filter((file) => file.endsWith(".c"));
-			await command("cc", ["-O2", "-static", "-Wall", "-o", `${path}.partial`, ...sources]);
-			await rename(`${path}.partial`, path);
-		}
-		return new Native(path);
+		return new Native(
+			await compiled(join(dir, "host"), SOURCES, ["-static"]),
+			await compiled(join(dir, "preload"), PRELOADED, ["-shared", "-fPIC"]),
+		);
 	}
 
 	/** Runs one verb; resolves to what it printed. Throws `command_failed` or `disk_full` with what it said. */
@@ -98,4 +95,18 @@ export class Native {
 		for (const { verb, reject } of this.#waiting.values()) reject(failed(`host ${verb}`, "lost", why));
 		this.#waiting.clear();
 	}
+}
+
+/** Compiles what is in a directory on this machine, once for each version of it. */
+async function compiled(path: string, from: string, how: readonly string[]): Promise<string> {
+	const names = (await readdir(from)).filter((name) => /\.[ch]$/.test(name)).sort();
+	const hash = createHash("sha256");
+	for (const name of names) hash.update(await readFile(join(from, name)));
+	const made = `${path}-${hash.digest("hex").slice(0, 16)}`;
+	if (existsSync(made)) return made;
+	await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+	const sources = names.filter((name) => name.endsWith(".c")).map((name) => join(from, name));
+	await command("cc", ["-O2", "-Wall", ...how, "-o", `${made}.partial`, ...sources]);
+	await rename(`${made}.partial`, made);
+	return made;
 }

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -8,7 +9,7 @@ import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { engine, THAW_LINE } from "@dormice/protocol";
+import { engine, fromConnectError, type Reason, THAW_LINE } from "@dormice/protocol";
 import { Sandbox } from "e2b";
 import { loadConfig } from "../src/config.ts";
 import type { Manifest } from "../src/generations/generations.ts";
@@ -165,4 +166,9 @@ export async function inside(address: string): Promise<{ run: (command: string) 
 		run: async (command) =>
 			(await sandbox.commands.run(`{ ${command}\n} 2>&1 || true`, { user: "root", timeoutMs: 60_000 })).stdout.trim(),
 	};
+}
+
+/** The verb fails for this reason. */
+export async function refusedAs(reason: Reason, work: Promise<unknown>) {
+	await assert.rejects(work, (error) => fromConnectError(error, "internal").reason === reason);
 }

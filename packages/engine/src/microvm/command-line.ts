@@ -16,6 +16,7 @@ export const GIVEN = {
 	kernel: "/given/vmlinuz",
 	initramfs: "/given/initramfs",
 	memory: "/given/memory",
+	preload: "/given/preload.so",
 	state: "/given/state",
 	/** By the serial numbers that the guest's init knows them by. */
 	drives: { root: "/given/root", disk: "/given/disk", guest: "/given/guest", modules: "/given/modules" },
@@ -41,9 +42,12 @@ export function drive(serial: Drive) {
 	return { driver: "file", "node-name": serial, filename: GIVEN.drives[serial], locking: "off", ...access };
 }
 
-/** The guest's memory. Its file is never written: what the guest changes is the process's own. */
+/**
+ * The guest's memory. Its file is never written: what the guest changes is the process's own. It is opened to be read only,
+ * whatever this says (`native/preload/discard.c`).
+ */
 export function memory({ memoryMiB }: Shape) {
-	const mapping = { "mem-path": GIVEN.memory, share: false, readonly: true, rom: "off" };
+	const mapping = { "mem-path": GIVEN.memory, share: false };
 	return { "qom-type": "memory-backend-file", id: "memory", size: memoryMiB * 2 ** 20, ...mapping };
 }
 
@@ -74,6 +78,8 @@ export function commandLine(
 		...serials.flatMap((serial) => ["-device", `virtio-blk-device,drive=${serial},serial=${serial}`]),
 		...["-netdev", `tap,id=net,fd=${TAP}`, "-device", `virtio-net-device,netdev=net,mac=${MAC.guest}`],
 		...["-device", "virtio-rng-device"],
+		// What the guest frees goes back to the host.
+		...["-device", "virtio-balloon-device,free-page-reporting=on"],
 		// What the guest's kernel prints goes where the engine's log of the sandbox is, which is kept short.
 		...["-add-fd", `fd=${LOG},set=1`, "-chardev", "file,id=console,path=/dev/fdset/1,append=on"],
 		...["-serial", "chardev:console"],
@@ -106,7 +112,9 @@ export function withAcceleration({ qemu }: Pick<Monitor, "qemu">, acceleration: 
 
 /** Quiet, and over at once when it cannot go on. Who is frozen for a while is no CPU that got stuck. */
 function kernelArgs(acceleration: Monitor["acceleration"]): string {
-	const always = "console=ttyS0 loglevel=4 panic=-1 reboot=t nowatchdog rcupdate.rcu_cpu_stall_suppress=1";
+	// Pages that it gave back are not zero when it takes them again.
+	const always =
+		"console=ttyS0 loglevel=4 panic=-1 reboot=t nowatchdog rcupdate.rcu_cpu_stall_suppress=1 init_on_free=0";
 	if (acceleration === "kvm") return always;
 	// Its clock is the host's own, which the guest cannot measure when it is emulated on a busy host.
 	const mhz = /^cpu MHz\s*:\s*([\d.]+)/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "2000";

@@ -162,6 +162,7 @@ export class MicrovmDriver implements Driver {
 			`ro:${this.#kernel.vmlinuz}:${GIVEN.kernel}`,
 			`ro:${this.#kernel.initramfs}:${GIVEN.initramfs}`,
 			`ro:${this.#kernel.modules}:${GIVEN.drives.modules}`,
+			...[`lib:${this.#parts.native.preload}:${GIVEN.preload}`, `env:LD_PRELOAD=${GIVEN.preload}`],
 			...files,
 			`rw:${own}:${GIVEN.own}`,
 			...(this.#monitor.acceleration === "kvm" ? ["dev:kvm"] : []),

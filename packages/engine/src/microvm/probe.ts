@@ -9,7 +9,7 @@ import { type Monitor, shapeOf, withAcceleration } from "./command-line.ts";
 import { type Kernel, openKernel } from "./kernel.ts";
 import { kvmVerdict } from "./kvm.ts";
 
-/** Maps a file read-only into a memory that can be written: machines go on from one stored memory without copying it. */
+/** None older was ever tried. */
 const OLDEST_QEMU = [8, 2] as const;
 const SET_UP = "dormice setup --isolation microvm";
 
