@@ -245,8 +245,8 @@ function rows(isolation: Isolation): void {
 		test("says which deleted file keeps its memory from being stored, and runs on", async () => {
 			const { id, address } = await fresh(isolation);
 			const guest = await inside(address);
-			await guest.run("(exec 3> /root/doomed; rm /root/doomed; sleep 60) > /dev/null 2>&1 &");
-			await sleep(500);
+			await guest.run("(exec 3> /root/doomed; rm /root/doomed; touch /tmp/held; sleep 60) > /dev/null 2>&1 &");
+			await guest.run("until [ -e /tmp/held ]; do sleep 0.1; done");
 			await assert.rejects(store(id), (error) => {
 				const { reason, message } = fromConnectError(error, "internal");
 				return reason === "not_storable" && message.includes("/root/doomed");
