@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { newId } from "@dormice/protocol";
+import { fromConnectError, newId } from "@dormice/protocol";
 import { inside, refusedAs, TestEngine } from "./engine.ts";
 
 const LIMITS = { cpuCount: 1, memoryMib: 512, diskMib: 256, pids: 512 };

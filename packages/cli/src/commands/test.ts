@@ -16,7 +16,7 @@ const TEST_FILES = ["packages/*/src/**/*.test.ts", "packages/*/test/**/*.test.ts
 
 const CHECKS = [
 	["node_modules/.bin/biome", "check", "."],
-	["node_modules/.bin/oxlint", "--type-aware", "-c", "oxlint.json", "packages"],
+	["node_modules/.bin/oxlint", "--type-aware", "-c", "oxlint.json", "packages", "test"],
 	["node_modules/.bin/tsc", "--noEmit"],
 ];
 
