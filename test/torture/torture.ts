@@ -77,7 +77,8 @@ export async function torture(options: TortureOptions): Promise<number> {
 		await invariants.hold(0);
 		return passed;
 	} catch (error) {
-		for (const warning of await platform.lastWarnings()) say(warning.slice(0, MAX_WARNING));
+		// What failed is to be told, whatever becomes of the logs.
+		for (const warning of await platform.lastWarnings().catch(() => [])) say(warning.slice(0, MAX_WARNING));
 		throw error;
 	} finally {
 		writeFileSync(faults, "");

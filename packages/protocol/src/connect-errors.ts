@@ -1,5 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { DormiceError, REASONS, type Reason } from "./errors.ts";
+import { DormiceError, isReason, REASONS, type Reason } from "./errors.ts";
 
 /** The response trailer/header that carries our reason beside Connect's coarser code. */
 export const REASON_HEADER = "dormice-reason";
@@ -30,7 +30,7 @@ export function fromConnectError(error: unknown, fallback: Reason): DormiceError
 	if (error instanceof DormiceError) return error;
 	const wire = ConnectError.from(error);
 	const reason = wire.metadata.get(REASON_HEADER);
-	return new DormiceError(reason !== null && reason in REASONS ? (reason as Reason) : fallback, wire.rawMessage, {
+	return new DormiceError(reason !== null && isReason(reason) ? reason : fallback, wire.rawMessage, {
 		cause: error,
 	});
 }

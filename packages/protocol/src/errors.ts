@@ -40,6 +40,11 @@ export const REASONS = {
 
 export type Reason = keyof typeof REASONS;
 
+/** Whether what came over a wire names one of them. */
+export function isReason(text: string): text is Reason {
+	return Object.hasOwn(REASONS, text);
+}
+
 /** The one error class of Dormice: a closed `reason`, and a sentence that says what to do next. */
 export class DormiceError extends Error {
 	readonly reason: Reason;

@@ -1,5 +1,5 @@
 export { fromConnectError, REASON_HEADER, toConnectError } from "./connect-errors.ts";
-export { DormiceError, REASONS, type Reason } from "./errors.ts";
+export { DormiceError, isReason, REASONS, type Reason } from "./errors.ts";
 export * as engine from "./gen/engine/engine_pb.js";
 export * as filesystem from "./gen/filesystem/filesystem_pb.js";
 export * as process from "./gen/process/process_pb.js";

@@ -1,4 +1,4 @@
-import { DormiceError, REASONS, type Reason } from "@dormice/protocol";
+import { DormiceError, isReason, type Reason } from "@dormice/protocol";
 
 /** How to reach a platform. */
 export interface ClientOptions {
@@ -84,7 +84,7 @@ const REASON_OF_STATUS: Record<number, Reason> = {
 };
 
 function reasonOf(given: unknown, status: number, body: Record<string, unknown>): Reason {
-	if (typeof given === "string" && given in REASONS) return given as Reason;
+	if (typeof given === "string" && isReason(given)) return given;
 	// The gateway's word for a sandbox that is gone or paused.
 	if (status === 502 && "sandboxId" in body) return "sandbox_not_found";
 	return REASON_OF_STATUS[status] ?? "internal";

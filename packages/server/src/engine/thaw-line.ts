@@ -1,6 +1,6 @@
 import { request } from "node:http";
 import type { Duplex } from "node:stream";
-import { DormiceError, REASONS, type Reason, readThawLines, THAW_LINE, untilAborted } from "@dormice/protocol";
+import { DormiceError, isReason, readThawLines, THAW_LINE, untilAborted } from "@dormice/protocol";
 
 interface Waiting {
 	resolve: () => void;
@@ -91,8 +91,4 @@ function connect(socketPath: string): Promise<Duplex> {
 		.on("error", reject)
 		.end();
 	return promise;
-}
-
-function isReason(text: string): text is Reason {
-	return Object.hasOwn(REASONS, text);
 }
