@@ -46,12 +46,31 @@ static void delete_link(const char *name) {
 	close(fd);
 }
 
+// Deleting a link waits for all who may still look at it, twenty milliseconds or more. It is out of the way at once, and
+// deleted behind us; who dies of that leaves it to whoever deletes its namespace.
+static void put_aside(int plain, const char *name) {
+	static const char aside[] = "aside";
+	struct ifreq request = {0};
+	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+	if (ioctl(plain, SIOCSIFFLAGS, &request) < 0) fail("bring down", name);
+	memcpy(request.ifr_newname, aside, sizeof aside);
+	if (ioctl(plain, SIOCSIFNAME, &request) < 0) fail("rename", name);
+	pid_t pid = fork();
+	if (pid < 0) fail("fork", "");
+	if (pid > 0) return;
+	// Who started this waits for whoever has its output.
+	close_range(0, ~0U, 0);
+	delete_link(aside);
+	_exit(0);
+}
+
 // In the router's namespace, the link towards the guest becomes a tap with the same name and addresses: the firewall,
 // which goes by the name, stays as it is.
 static int take_link(const char *netns, const char *name, const char *mac, const char *address) {
 	if (setns(open_or_fail(netns, O_RDONLY), CLONE_NEWNET) < 0) fail("enter", netns);
-	delete_link(name);
-	int fd = open_or_fail("/dev/net/tun", O_RDWR), plain = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int plain = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	put_aside(plain, name);
+	int fd = open_or_fail("/dev/net/tun", O_RDWR);
 	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
 	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
 	if (plain < 0 || ioctl(fd, TUNSETIFF, &request) < 0) fail("make the tap", name);

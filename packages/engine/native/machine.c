@@ -44,11 +44,10 @@ static void leave_cpuid(void) {
 }
 
 void launch(int argc, char **argv) {
-	char pid[16];
-	int length = snprintf(pid, sizeof pid, "%d", getpid()), at = 1;
+	int at = 1;
 	for (; at < argc && strcmp(argv[at], "--") != 0; at++) {
 		int fd = open_or_fail(argv[at], O_WRONLY);
-		if (write(fd, pid, (size_t)length) != length) fail("enter", argv[at]);
+		if (write(fd, "0", 1) != 1) fail("enter", argv[at]);
 		close(fd);
 	}
 	if (at + 1 >= argc) {

@@ -15,7 +15,7 @@
 #define MAX_RUNNING 128
 #define MAX_REQUEST 65536
 #define MAX_ANSWER 65536
-#define MAX_ARGUMENTS 64
+#define MAX_ARGUMENTS 256
 // No verb takes this long; one that hangs is ended and reported.
 #define DEADLINE_S 120
 
@@ -66,6 +66,8 @@ static void begin(struct running *place, uint32_t number, char *frame, size_t le
 		dup2(nothing, 0);
 		dup2(ends[1], 1);
 		dup2(ends[1], 2);
+		// A verb that becomes a program with its output elsewhere has not ended by that.
+		fcntl(ends[1], F_SETFD, 0);
 		alarm(DEADLINE_S);
 		int code = run_verb(argc, argv);
 		fflush(NULL);

@@ -27,7 +27,7 @@ export type Machine = {
 	readonly cgroup: string;
 	/** Where its output goes. */
 	readonly log: string;
-	/** A command that runs what follows it inside the machine's cgroups, with its output going to the machine's log. */
+	/** For the helper's verb `launch`, which runs what follows inside the machine's cgroups, with its output in the log. */
 	readonly launch: readonly string[];
 };
 
@@ -76,11 +76,14 @@ export interface Driver {
 	readonly overheadMiB: number;
 	/** Starts PID 1 from nothing; resolves to the host's process id of the machine. */
 	boot(machine: Machine): Promise<number>;
-	/** Starts the machine from the memory image in `memoryDir`; resolves to its process id on the host. */
-	restore(machine: Machine, memoryDir: string): Promise<number>;
+	/**
+	 * Starts the machine from the memory image in `memoryDir`, while its root is still being mounted, as `mounted` tells.
+	 * Resolves to its process id on the host.
+	 */
+	restore(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number>;
 	/** Starts a machine that waits, empty, before its root is there. Absent where the driver cannot, or nothing is won by it. */
 	prestart?(machine: Machine): Promise<void>;
-	/** Fills a machine that waits, while its root is still being mounted, as `mounted` tells. Resolves to its process id on the host. */
+	/** The same in a machine that waits. */
 	fill?(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number>;
 	/** What runs inside; none of it is asked. Nothing where that cannot be seen from outside. */
 	processes(machine: Machine): Promise<Process[]>;

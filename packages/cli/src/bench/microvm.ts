@@ -26,7 +26,8 @@ export interface MicrovmBench {
 
 /**
  * Creates, pauses and wakes of microVMs. `microvm_wake_vmm` is what QEMU takes of a wake until the guest's first
- * instruction, which is the same with KVM; the rest is the guest's own. Answers what runs the guests; undefined when
+ * instruction, which is the same with KVM, `microvm_wake_vmm_anew` that of one for which no machine waited; the rest is
+ * the guest's own. Answers what runs the guests; undefined when
  * this host runs none.
  */
 export async function measureMicrovms(bench: MicrovmBench): Promise<"kvm" | "emulated" | undefined> {
@@ -88,8 +89,11 @@ export async function measureMicrovms(bench: MicrovmBench): Promise<"kvm" | "emu
 	const works = worksOf(paths, sandbox.sandboxId);
 	series.explain("microvm_pause", PAUSE, works);
 	series.explain("microvm_resume_http", WAKE, works);
-	// Beside the first step it waits for the disk, which is not QEMU's.
-	for (const { verb, stepsMs } of works)
-		if (verb === "vmm") series.add("microvm_wake_vmm", (stepsMs.take ?? 0) + (stepsMs.load ?? 0));
+	// Beside the first steps it waits for the disk, which is not QEMU's.
+	for (const { verb, ready, stepsMs } of works) {
+		if (verb !== "vmm") continue;
+		const { start = 0, take = 0, load = 0 } = stepsMs;
+		series.add(ready === "true" ? "microvm_wake_vmm" : "microvm_wake_vmm_anew", start + take + load);
+	}
 	return driver.acceleration === "kvm" ? "kvm" : "emulated";
 }

@@ -11,6 +11,8 @@ export interface Work {
 	/** Whose log says so. */
 	by: "server" | "engine";
 	verb: string;
+	/** Of a start: "true" when a machine waited for it. */
+	ready?: string;
 	totalMs: number;
 	stepsMs: Record<string, number>;
 }

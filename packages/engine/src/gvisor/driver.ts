@@ -53,7 +53,8 @@ export class GvisorDriver implements Driver {
 		return (await readState(runscRoot(machine), machine.id)).pid;
 	}
 
-	async restore(machine: Machine, memoryDir: string): Promise<number> {
+	async restore(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number> {
+		await mounted;
 		await writeBundle(machine, machine.root);
 		await this.#start(machine, ["restore", "--detach", "--bundle", machine.dir, "--image-path", memoryDir, machine.id]);
 		return (await readState(runscRoot(machine), machine.id)).pid;
@@ -147,9 +148,8 @@ export class GvisorDriver implements Driver {
 	async #start(machine: Machine, verb: readonly string[]): Promise<void> {
 		const runscLog = join(machine.dir, "runsc.log");
 		const runsc = [this.#runsc, `--root=${runscRoot(machine)}`, `--log=${runscLog}`, ...this.#flags, ...verb];
-		const [file = "", ...args] = [...machine.launch, ...runsc];
 		try {
-			await command(file, args, { timeoutMs: 60_000 });
+			await command(this.#native.path, ["launch", ...machine.launch, ...runsc], { timeoutMs: 60_000 });
 		} catch (cause) {
 			const said = (await readFile(runscLog, "utf8").catch(() => "")).trim().split("\n").slice(-4).join(" | ");
 			await logLastWords(machine);

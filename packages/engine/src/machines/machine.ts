@@ -61,7 +61,7 @@ export function machineOf(host: HostParts, parts: MachineParts, owner: string): 
 		bootIdFile: join(dir, "boot_id"),
 		cgroup: host.cgroups.path(machineId),
 		log,
-		launch: [host.native.path, "launch", log, ...host.cgroups.doors(machineId), "--"],
+		launch: [log, ...host.cgroups.doors(machineId), "--"],
 	};
 }
 

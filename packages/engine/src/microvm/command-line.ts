@@ -83,7 +83,8 @@ export function commandLine(
 		// What the guest's kernel prints goes where the engine's log of the sandbox is, which is kept short.
 		...["-add-fd", `fd=${LOG},set=1`, "-chardev", "file,id=console,path=/dev/fdset/1,append=on"],
 		...["-serial", "chardev:console"],
-		...["-chardev", `socket,id=qmp,fd=${QMP},server=on,wait=off`, "-mon", "chardev=qmp,mode=control"],
+		// It may die of a client that comes while it gets ready for one; so it waits for the first.
+		...["-chardev", `socket,id=qmp,fd=${QMP},server=on,wait=on`, "-mon", "chardev=qmp,mode=control"],
 		// A stored state is that of the devices alone; see `xen-save-devices-state`.
 		...["-global", "migration.send-configuration=off"],
 	];

@@ -3,7 +3,7 @@ import { chmod, chown, copyFile, mkdir, open, readFile } from "node:fs/promises"
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError, GUEST, Steps } from "@dormice/protocol";
-import { command, failed } from "../command.ts";
+import { failed } from "../command.ts";
 import type { Pool } from "../disk/pool.ts";
 import type { Driver, Machine, Process, Written } from "../driver.ts";
 import { bestEffort, log } from "../log.ts";
@@ -14,14 +14,28 @@ import { writeWhole } from "../whole-file.ts";
 import { claim, commandLine, GIVEN, type Monitor, type Shape, withAcceleration } from "./command-line.ts";
 import type { Images } from "./images.ts";
 import type { Kernel } from "./kernel.ts";
-import { type Command, Qmp, qmp } from "./qmp.ts";
+import { Qmp, qmp } from "./qmp.ts";
 
 /** A guest's memory as of the checkpoint, the state of its devices, which of its memory had been used since its start, and its size. */
 const [MEMORY, STATE, TOUCHED, SHAPE] = ["memory", "state", "touched", "shape"];
 
+const QUERY_STATUS = [["query-status"]] as const;
 const STARTS_WITHIN_MS = 60_000;
 /** Of device state; it takes a few hundred KiB. */
 const MAX_STATE_BYTES = 64 << 20;
+
+type Start = { waits: boolean; files: readonly string[] };
+/** The first connection to its control socket, which QEMU needs to start at all. */
+type Started = Disposable & { pid: number; connection: Qmp };
+/** A machine on its way to a sandbox: `took` is done when it has everything but the sandbox's disk, which `mounted` tells of. */
+type Claimed = {
+	shape: Shape;
+	pid: number;
+	connection: Qmp;
+	took: Promise<unknown>;
+	mounted: Promise<unknown>;
+	steps: Steps;
+};
 
 export type MicrovmParts = { native: Native; pool: Pool; images: Images };
 
@@ -57,48 +71,56 @@ export class MicrovmDriver implements Driver {
 		const { memoryMiB } = machine.limits;
 		const memory = await this.#zeroes(memoryMiB);
 		await chown(machine.disk, machine.uid, machine.uid);
-		const pid = await this.#start(machine, machine.limits, [
-			...(await this.#readable(machine, memory)),
-			diskOf(machine),
-		]);
-		await reaches(machine, pid, "running");
-		return pid;
+		const files = [...(await this.#readable(machine, memory)), diskOf(machine)];
+		using started = await this.#start(machine, machine.limits, { waits: false, files });
+		await reaches(machine, started, "running");
+		return started.pid;
 	}
 
-	async restore(machine: Machine, memoryDir: string): Promise<number> {
-		await this.#wait(machine, await shapeIn(memoryDir));
-		return this.fill(machine, memoryDir, Promise.resolve());
+	async restore(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number> {
+		const steps = new Steps({ verb: "vmm", sandbox: machine.hostname, ready: "false" });
+		const [shape, files] = await Promise.all([shapeIn(memoryDir), this.#stored(machine, memoryDir)]);
+		using started = await steps.time("start", this.#start(machine, shape, { waits: true, files }));
+		const { pid, connection } = started;
+		const took = answered(machine, pid, connection.run(claim(shape).begin, { timeoutMs: STARTS_WITHIN_MS }));
+		await this.#goOn(machine, memoryDir, { shape, pid, connection, took, mounted, steps });
+		return pid;
 	}
 
 	async prestart(machine: Machine): Promise<void> {
-		await this.#wait(machine, machine.limits);
+		using started = await this.#start(machine, machine.limits, { waits: true, files: [] });
+		await reaches(machine, started, "inmigrate");
 	}
 
 	async fill(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number> {
-		const steps = new Steps({ verb: "vmm", sandbox: machine.hostname });
+		const steps = new Steps({ verb: "vmm", sandbox: machine.hostname, ready: "true" });
 		const pid = Number(await readFile(pidFileOf(machine), "utf8"));
-		const [has, wanted] = await Promise.all([shapeIn(machine.dir), shapeIn(memoryDir)]);
-		if (has.cpuCount !== wanted.cpuCount || has.memoryMiB !== wanted.memoryMiB) {
+		const [has, shape] = await Promise.all([shapeIn(machine.dir), shapeIn(memoryDir)]);
+		if (has.cpuCount !== shape.cpuCount || has.memoryMiB !== shape.memoryMiB) {
 			throw new DormiceError("internal", `${machine.id} waits with another memory or number of processors.`);
 		}
-		const { begin, finish } = claim(wanted);
 		// Connected while its files are being brought.
 		using connection = new Qmp(socketOf(machine));
-		const ahead = ["ahead", join(memoryDir, MEMORY), join(memoryDir, TOUCHED)] as const;
 		const take = async () => {
-			const stored = [`ro:${join(memoryDir, STATE)}:${GIVEN.state}`];
-			const files = [...(await this.#readable(machine, join(memoryDir, MEMORY))), ...stored];
-			await this.#parts.native.call("give", String(pid), ...files);
-			await connection.run(begin);
+			await this.#parts.native.call("give", String(pid), ...(await this.#stored(machine, memoryDir)));
+			await connection.run(claim(shape).begin);
 		};
-		await Promise.all([steps.time("take", take()), steps.time("disk", mounted)]);
+		await this.#goOn(machine, memoryDir, { shape, pid, connection, took: take(), mounted, steps });
+		return pid;
+	}
+
+	/** Once it `took` everything but the sandbox's own disk, and that is there. */
+	async #goOn(machine: Machine, memoryDir: string, { shape, pid, connection, took, mounted, steps }: Claimed) {
+		await Promise.all([steps.time("take", took), steps.time("disk", mounted)]);
 		await chown(machine.disk, machine.uid, machine.uid);
 		await this.#parts.native.call("give", String(pid), diskOf(machine));
-		await steps.time("load", load(connection, machine, pid, finish));
+		const { finish } = claim(shape);
+		const goes = connection.run(finish, { timeoutMs: STARTS_WITHIN_MS, until: "RESUME" });
+		await steps.time("load", answered(machine, pid, goes));
 		// Not sooner: the disk has enough to do for the machine itself.
+		const ahead = ["ahead", join(memoryDir, MEMORY), join(memoryDir, TOUCHED)] as const;
 		void bestEffort(`read the memory of ${machine.hostname} ahead`, this.#parts.native.call(...ahead));
 		steps.done(log);
-		return pid;
 	}
 
 	/** Only the guest's kernel knows. */
@@ -141,12 +163,6 @@ export class MicrovmDriver implements Driver {
 		return { [MEMORY]: await readFile(map) };
 	}
 
-	/** Starts one that waits for what goes into it. */
-	async #wait(machine: Machine, shape: Shape): Promise<void> {
-		const pid = await this.#start(machine, shape, []);
-		await reaches(machine, pid, "inmigrate");
-	}
-
 	/** Files that many machines read, as the jail is told of them. */
 	async #readable(machine: Machine, memory: string): Promise<string[]> {
 		const { images } = this.#parts;
@@ -155,8 +171,14 @@ export class MicrovmDriver implements Driver {
 		return [`ro:${root}:${drives.root}`, `ro:${guest}:${drives.guest}`, `ro:${memory}:${GIVEN.memory}`];
 	}
 
-	/** Starts QEMU in a jail with these files beside its kernel; with none it waits. */
-	async #start(machine: Machine, { cpuCount, memoryMiB }: Shape, files: readonly string[]): Promise<number> {
+	/** What a machine goes on from, as the jail is told of it. */
+	async #stored(machine: Machine, memoryDir: string): Promise<string[]> {
+		const readable = await this.#readable(machine, join(memoryDir, MEMORY));
+		return [...readable, `ro:${join(memoryDir, STATE)}:${GIVEN.state}`];
+	}
+
+	/** Starts QEMU in a jail with these files beside its kernel; one that `waits` is told later what goes into it. */
+	async #start(machine: Machine, { cpuCount, memoryMiB }: Shape, { waits, files }: Start): Promise<Started> {
 		const own = join(machine.dir, "own");
 		const given = [
 			`ro:${this.#kernel.vmlinuz}:${GIVEN.kernel}`,
@@ -174,12 +196,14 @@ export class MicrovmDriver implements Driver {
 		const pidFile = pidFileOf(machine);
 		const who = [join(machine.dir, "jail"), pidFile, String(machine.uid), socketOf(machine)];
 		const network = [machine.router, machine.netns, DOWNLINK, MAC.router, GUEST.gateway];
-		const jail = [this.#parts.native.path, "jail", ...who, ...network, ...given, "--"];
+		const { native } = this.#parts;
+		const jail = [native.path, "jail", ...who, ...network, ...given, "--"];
 		const { hostname } = machine;
-		const qemu = commandLine(this.#monitor, shape, { hostname, waits: files.length === 0 });
-		const [file = "", ...args] = [...machine.launch, ...jail, ...qemu];
-		await command(file, args, { timeoutMs: STARTS_WITHIN_MS });
-		return Number(await readFile(pidFile, "utf8"));
+		const qemu = commandLine(this.#monitor, shape, { hostname, waits });
+		await native.call("launch", ...machine.launch, ...jail, ...qemu);
+		const pid = Number(await readFile(pidFile, "utf8"));
+		const connection = new Qmp(socketOf(machine));
+		return { pid, connection, [Symbol.dispose]: () => connection[Symbol.dispose]() };
 	}
 
 	/** A file of zeroes that takes no room: the memory of a machine that was switched on. */
@@ -191,31 +215,35 @@ export class MicrovmDriver implements Driver {
 	}
 }
 
-/** Has QEMU do these, the last of which lets the guest go on; resolves when it does. */
-async function load(connection: Qmp, machine: Machine, pid: number, commands: readonly Command[]): Promise<void> {
+/** What QEMU answers; throws what it said last when it ended instead. */
+async function answered<T>(machine: Machine, pid: number, answer: Promise<T>): Promise<T> {
 	try {
-		await connection.run(commands, { timeoutMs: STARTS_WITHIN_MS, until: "RESUME" });
+		return await answer;
 	} catch (error) {
 		throw isAlive(pid) ? error : await ended(machine);
 	}
 }
 
 async function ended(machine: Machine): Promise<DormiceError> {
-	return failed("QEMU", "ended", (await readFile(machine.log, "utf8")).slice(-500));
+	const lines = (await readFile(machine.log, "utf8")).split("\n").filter((line) => !line.includes(": info: "));
+	return failed("QEMU", "ended", lines.join("\n").slice(-500));
 }
 
 /** Resolves when QEMU says so; throws when it ended instead. */
-async function reaches(machine: Machine, pid: number, wanted: "running" | "inmigrate"): Promise<void> {
+async function reaches(machine: Machine, { pid, connection }: Started, wanted: "running" | "inmigrate"): Promise<void> {
 	for (const deadline = Date.now() + STARTS_WITHIN_MS; ; await sleep(3)) {
-		const now = await status(machine).catch((error: unknown) => String(error));
+		const asked = connection.run(QUERY_STATUS, { timeoutMs: STARTS_WITHIN_MS });
+		const now = statusIn(await answered(machine, pid, asked));
 		if (now === wanted) return;
-		if (!isAlive(pid)) throw await ended(machine);
 		if (Date.now() > deadline) throw failed("QEMU", "slow", `${machine.id}: ${now}`);
 	}
 }
 
 async function status(machine: Machine): Promise<string> {
-	const [answer] = await qmp(socketOf(machine), [["query-status"]]);
+	return statusIn(await qmp(socketOf(machine), QUERY_STATUS));
+}
+
+function statusIn([answer]: readonly unknown[]): string {
 	return (answer as { status: string }).status;
 }
 

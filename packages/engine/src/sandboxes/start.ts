@@ -55,11 +55,7 @@ export async function restore(host: Host, id: string, limits: Limits, generation
 	// Those that wait are of the drivers that new sandboxes get.
 	const ready = driver === chooseDriver(host, driver.isolation) ? host.ready.take(driver, limits) : undefined;
 	const fill = ready && driver.fill?.bind(driver);
-	const anew = () =>
-		start(host, driver, record, disk, async (machine, mounted) => {
-			await mounted;
-			return driver.restore(machine, memory);
-		});
+	const anew = () => start(host, driver, record, disk, (machine, mounted) => driver.restore(machine, memory, mounted));
 	try {
 		if (!fill) return await anew();
 		return await start(host, driver, record, disk, (machine, mounted) => fill(machine, memory, mounted), ready);
