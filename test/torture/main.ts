@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { isIsolation } from "@dormice/protocol";
 import { cycle } from "./cycles.ts";
 import { torture } from "./torture.ts";
 
@@ -13,7 +14,8 @@ directory that was set up (dormice setup --data DIR) and holds nothing of worth.
   --sandbox   the memory of each, in MiB (320); --filled  how much of it holds random bytes that are summed, in percent (60)
   --forks     how many forks of one state are made, all there at once (64)
   --only      the operations whose names have these words in them
-  --isolation what runs the sandboxes (the platform's choice)`;
+  --driver    what runs the sandboxes: gvisor or microvm (the platform's choice). Emulated microVMs want
+              DORMICE_ALLOW_EMULATION=1, --sandbox 256 --filled 20 --forks 6, and patience`;
 
 const { values } = parseArgs({
 	options: {
@@ -25,7 +27,7 @@ const { values } = parseArgs({
 		forks: { type: "string", default: "64" },
 		cycles: { type: "string", default: "0" },
 		only: { type: "string" },
-		isolation: { type: "string" },
+		driver: { type: "string" },
 		help: { type: "boolean", default: false },
 	},
 });
@@ -40,13 +42,23 @@ if (values.help) {
 	];
 	const [sandboxMiB, filledPercent] = [values.sandbox, values.filled].map(Number) as [number, number];
 	const [forks, cycles] = [values.forks, values.cycles].map(Number) as [number, number];
+	const driven = values.driver === undefined || isIsolation(values.driver);
 	const whole = [seed, subjects, sandboxMiB, forks, cycles].every(Number.isInteger);
-	if (!whole || !(minutes > 0) || subjects < 1 || sandboxMiB < 64 || !(filledPercent > 0) || forks < 1 || cycles < 0) {
+	if (
+		!driven ||
+		!whole ||
+		!(minutes > 0) ||
+		subjects < 1 ||
+		sandboxMiB < 64 ||
+		!(filledPercent > 0) ||
+		forks < 1 ||
+		cycles < 0
+	) {
 		console.error(USAGE);
 		process.exit(2);
 	}
 	const say = (line: string) => console.log(line);
-	const common = { sandboxMiB, filledPercent, isolation: values.isolation, say };
+	const common = { sandboxMiB, filledPercent, isolation: values.driver, say };
 	const what = cycles > 0 ? `torture: ${cycles} cycles` : `torture: seed ${seed}, ${minutes} minutes`;
 	try {
 		if (cycles > 0) {
