@@ -29,18 +29,21 @@ export interface ExecResult {
 }
 
 type Processes = Client<typeof wire.Process>;
+type Where = { sandboxId: string; processes: Processes };
 
 /**
  * A command that runs. Read it once: either iterate its output and then look at `exitCode`, or await `result()`.
  * Not being read holds the command back when its output fills the buffers.
  */
 export class Execution implements AsyncIterable<OutputChunk> {
+	readonly #sandboxId: string;
 	readonly #processes: Processes;
 	readonly #events: AsyncIterator<wire.StartResponse>;
 	readonly #started: Promise<number>;
 	#exitCode: number | undefined;
 
-	constructor(processes: Processes, command: string | readonly string[], options: ExecOptions) {
+	constructor({ sandboxId, processes }: Where, command: string | readonly string[], options: ExecOptions) {
+		this.#sandboxId = sandboxId;
 		this.#processes = processes;
 		const call: CallOptions = {
 			headers: userHeaders(options.user),
@@ -142,7 +145,7 @@ export class Execution implements AsyncIterable<OutputChunk> {
 			if (done) throw new DormiceError("guest_unhealthy", "The sandbox ended while the command ran.");
 			return value.event?.event;
 		} catch (error) {
-			throw execError(error);
+			throw execError(error, this.#sandboxId);
 		}
 	}
 }
@@ -161,13 +164,12 @@ export function exitCodeOf(end: { exitCode: number; exited: boolean; status: str
 }
 
 /** Connect's errors as ours. A gateway's 502 has no reason in it: the sandbox is gone or paused. */
-function execError(error: unknown): DormiceError {
+function execError(error: unknown, sandboxId: string): DormiceError {
 	if (error instanceof DormiceError) return error;
 	const { code } = ConnectError.from(error);
 	if (code === Code.Unavailable) {
-		return new DormiceError("sandbox_not_found", "The sandbox is not running; wake it with: dormice resume ID", {
-			cause: error,
-		});
+		const advice = `Wake it with resume(), or with: dormice resume ${sandboxId}`;
+		return new DormiceError("sandbox_not_found", `The sandbox is not running. ${advice}`, { cause: error });
 	}
 	if (code === Code.DeadlineExceeded) {
 		return new DormiceError("deadline_exceeded", "The command's timeout passed and it was killed.", { cause: error });

@@ -38,7 +38,7 @@ export class Sandbox {
 	 * Both run under a login shell, so that `PATH` is the user's.
 	 */
 	exec(command: string | readonly string[], options: ExecOptions = {}): Execution {
-		return new Execution(this.#processes, command, options);
+		return new Execution({ sandboxId: this.id, processes: this.#processes }, command, options);
 	}
 
 	/**
