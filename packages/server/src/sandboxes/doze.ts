@@ -1,13 +1,14 @@
 import { DormiceError } from "@dormice/protocol";
 import type { NewEvent } from "../events/record.ts";
+import { tellTime } from "../guest/clock.ts";
 import { bestEffort } from "../log.ts";
 import type { Host } from "./host.ts";
 import { settle } from "./move.ts";
 import { changing, type Resident } from "./resident.ts";
-import { tellTime } from "./start.ts";
 
 /** A shorter doze leaves no clock wrong by anything that matters. */
 const CLOCK_MATTERS_AFTER_MS = 1_000;
+const HEARS_WITHIN_MS = 30_000;
 /** What nobody waits for is done when the request that ended the doze has most likely been answered. */
 const AFTERMATH_MS = 100;
 
@@ -61,5 +62,5 @@ export async function goOn(host: Host, resident: Resident): Promise<void> {
 async function setClock(host: Host, resident: Resident): Promise<void> {
 	const { link } = resident;
 	if (link === undefined || link.closed || resident.dozing) return;
-	await bestEffort(host.log, `setting the clock of ${resident.id}`, tellTime(link, resident.record));
+	await bestEffort(host.log, `setting the clock of ${resident.id}`, tellTime(link, HEARS_WITHIN_MS));
 }

@@ -4,9 +4,11 @@ import { DormiceError } from "@dormice/protocol";
 import type { Limits } from "../config.ts";
 import type { Sandbox } from "../database/schema.ts";
 import type { HostSandbox } from "../engine/engine.ts";
+import { isFresh, tellTime } from "../guest/clock.ts";
 import type { HookCall } from "../guest/hooks.ts";
 import { Link } from "../guest/link.ts";
 import { untilAnswered } from "../guest/supervisor.ts";
+import { bestEffort } from "../log.ts";
 import type { Spare } from "../templates/spares.ts";
 import type { Host } from "./host.ts";
 
@@ -58,7 +60,12 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 		const withinMs = HEALTHY_WITHIN_MS[origin.from] * (host.isolations.isEmulated(isolation) ? EMULATED_TIMES : 1);
 		const introduce = () => untilAnswered(fresh, introduction(sandbox, origin, birth), withinMs);
 		// A kernel of its own goes on at the time, and with the random numbers, of the moment it was stored: it is told before anything else.
-		if (origin.from !== "memory" || !origin.introduced || isolation === "microvm") await introduce();
+		if (isolation === "microvm") {
+			const saidAtMs = performance.now();
+			await introduce();
+			if (!isFresh(saidAtMs))
+				await bestEffort(host.log, `setting the clock of ${sandbox.id}`, tellTime(fresh, withinMs));
+		} else if (origin.from !== "memory" || !origin.introduced) await introduce();
 		else {
 			// It knows who it is already. What whoever woke it has asked for comes first; unless a program of its own is to be told.
 			const told = sleep(sandbox.wakeHook ? 0 : INTRODUCE_AFTER_MS)
@@ -111,11 +118,6 @@ async function cleanUp(host: Host, id: string, origin: Origin): Promise<void> {
 		host.log.warn({ err: error, sandbox: id }, "a sandbox that did not start is still there; repair will clear it");
 		host.repairSoon();
 	}
-}
-
-/** Tells a supervisor that knows who it is what time it is. */
-export async function tellTime(link: Link, sandbox: Sandbox): Promise<void> {
-	await untilAnswered(link, introduction(sandbox), HEALTHY_WITHIN_MS.memory);
 }
 
 function introduction(sandbox: Sandbox, origin?: Origin, birth?: Birth) {
