@@ -200,7 +200,10 @@ export class MicrovmDriver implements Driver {
 		const jail = [native.path, "jail", ...who, ...network, ...given, "--"];
 		const { hostname } = machine;
 		const qemu = commandLine(this.#monitor, shape, { hostname, waits });
-		await native.call("launch", ...machine.launch, ...jail, ...qemu);
+		// What went wrong in there is in the log, as all that QEMU says.
+		await native.call("launch", ...machine.launch, ...jail, ...qemu).catch(async (cause: unknown) => {
+			throw await ended(machine, cause);
+		});
 		const pid = Number(await readFile(pidFile, "utf8"));
 		const connection = new Qmp(socketOf(machine));
 		return { pid, connection, [Symbol.dispose]: () => connection[Symbol.dispose]() };
@@ -224,9 +227,10 @@ async function answered<T>(machine: Machine, pid: number, answer: Promise<T>): P
 	}
 }
 
-async function ended(machine: Machine): Promise<DormiceError> {
-	const lines = (await readFile(machine.log, "utf8")).split("\n").filter((line) => !line.includes(": info: "));
-	return failed("QEMU", "ended", lines.join("\n").slice(-500));
+async function ended(machine: Machine, cause?: unknown): Promise<DormiceError> {
+	const text = await readFile(machine.log, "utf8").catch(() => "");
+	const said = text.split("\n").filter((line) => !line.includes(": info: "));
+	return failed("QEMU", "ended", said.join("\n").slice(-500), cause);
 }
 
 /** Resolves when QEMU says so; throws when it ended instead. */
