@@ -42,7 +42,8 @@ const AT_EACH_STEP: readonly Operation[] = STEPS.map((step) => ({
 				`    ${leaveBytes / MIB} MiB left${pool.hasNoMetadata ? ", and no metadata" : ""}: ${failure.slice(0, 160) || "stored"}`,
 			);
 			if (failure !== "") assert.match(failure, /507.*disk_full/);
-			else assert.notEqual(step, "checkpoint.begin");
+			// A microVM that changed little since it woke takes little.
+			else assert.ok(step !== "checkpoint.begin" || leaveBytes > 0, "stored in no room at all");
 			// It answers with the pool as it is, or not at all; never wrongly.
 			for (let i = random.between(0, 3); i > 0; i--) await subject.addInVain();
 		}
