@@ -52,28 +52,32 @@ export function memory({ memoryMiB }: Shape) {
 }
 
 /**
- * The QEMU command of a machine: pure mapping. With `waits` it has neither memory nor disk yet, and stops before it is a
- * machine at all, until `claim` says what goes into it. The kernel is in that memory: it is not read once more.
+ * What a machine that is to go on from a state stops for before it is a machine at all, until `claim` says what goes into
+ * it: that nobody knows yet which state, or only that the disk is still being made. Its kernel is in the memory.
  */
+export type WaitsFor = "state" | "disk";
+
+/** The QEMU command of a machine: pure mapping. One that `waitsFor` nothing is switched on. */
 export function commandLine(
 	{ qemu, acceleration, kernelArgs }: Monitor,
 	{ cpuCount, memoryMiB }: Shape,
-	{ hostname, waits }: { hostname: string; waits: boolean },
+	{ hostname, waitsFor }: { hostname: string; waitsFor?: WaitsFor | undefined },
 ): string[] {
 	const kvm = acceleration === "kvm";
 	const serials = Object.keys(GIVEN.drives) as Drive[];
-	const there = serials.filter((serial) => !waits || serial === "modules");
+	const there = serials.filter((serial) => (waitsFor === "state" ? serial === "modules" : serial !== waitsFor));
+	const on = waitsFor === undefined;
 	return [
 		qemu,
 		...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox", DENIED],
-		...["-machine", `${MACHINE}${waits ? "" : ",memory-backend=memory"}`],
+		...["-machine", `${MACHINE}${waitsFor === "state" ? "" : ",memory-backend=memory"}`],
 		...["-accel", kvm ? "kvm" : "tcg,tb-size=64", "-cpu", kvm ? "host" : "max"],
 		// Emulated on a busy host, a second processor may not come up in the time that the guest's kernel gives it.
 		...["-smp", kvm ? String(cpuCount) : "1", "-m", `${memoryMiB}M`],
-		...(waits ? ["--preconfig", "-incoming", "defer"] : ["-object", JSON.stringify(memory({ cpuCount, memoryMiB }))]),
+		...(waitsFor === "state" ? [] : ["-object", JSON.stringify(memory({ cpuCount, memoryMiB }))]),
 		...["-global", "virtio-mmio.force-legacy=false"],
-		...(waits ? [] : ["-kernel", GIVEN.kernel, "-initrd", GIVEN.initramfs]),
-		...(waits ? [] : ["-append", `${kernelArgs} dormice.hostname=${hostname}`]),
+		...(on ? ["-kernel", GIVEN.kernel, "-initrd", GIVEN.initramfs] : ["--preconfig", "-incoming", "defer"]),
+		...(on ? ["-append", `${kernelArgs} dormice.hostname=${hostname}`] : []),
 		...there.flatMap((serial) => ["-blockdev", JSON.stringify(drive(serial))]),
 		...serials.flatMap((serial) => ["-device", `virtio-blk-device,drive=${serial},serial=${serial}`]),
 		...["-netdev", `tap,id=net,fd=${TAP}`, "-device", `virtio-net-device,netdev=net,mac=${MAC.guest}`],
@@ -90,20 +94,16 @@ export function commandLine(
 	];
 }
 
-/** What makes a machine of one that waits, in two parts: the second takes the sandbox's own disk. */
-export function claim(shape: Shape): { begin: Command[]; finish: Command[] } {
+/** What makes a machine of one that waits, in two parts: the state, and then the sandbox's own disk. */
+export function claim(shape: Shape): { state: Command[]; disk: Command[] } {
 	return {
-		begin: [
+		state: [
 			["object-add", memory(shape)],
 			["qom-set", { path: "/machine", property: "memory-backend", value: "/objects/memory" }],
 			["blockdev-add", drive("root")],
 			["blockdev-add", drive("guest")],
 		],
-		finish: [
-			["blockdev-add", drive("disk")],
-			["x-exit-preconfig"],
-			["migrate-incoming", { uri: `file:${GIVEN.state}` }],
-		],
+		disk: [["blockdev-add", drive("disk")], ["x-exit-preconfig"], ["migrate-incoming", { uri: `file:${GIVEN.state}` }]],
 	};
 }
 
@@ -124,5 +124,5 @@ function kernelArgs(acceleration: Monitor["acceleration"]): string {
 
 /** What of the command line a stored state depends on. */
 export function shapeOf(monitor: Monitor): string {
-	return commandLine(monitor, { cpuCount: 1, memoryMiB: 1 }, { hostname: "any", waits: false }).join(" ");
+	return commandLine(monitor, { cpuCount: 1, memoryMiB: 1 }, { hostname: "any" }).join(" ");
 }

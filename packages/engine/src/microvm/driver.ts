@@ -11,7 +11,15 @@ import type { Native } from "../native.ts";
 import { DOWNLINK } from "../network/rules.ts";
 import { MAC } from "../network/slot.ts";
 import { writeWhole } from "../whole-file.ts";
-import { claim, commandLine, GIVEN, type Monitor, type Shape, withAcceleration } from "./command-line.ts";
+import {
+	claim,
+	commandLine,
+	GIVEN,
+	type Monitor,
+	type Shape,
+	type WaitsFor,
+	withAcceleration,
+} from "./command-line.ts";
 import type { Images } from "./images.ts";
 import type { Kernel } from "./kernel.ts";
 import { Qmp, qmp } from "./qmp.ts";
@@ -24,7 +32,7 @@ const STARTS_WITHIN_MS = 60_000;
 /** Of device state; it takes a few hundred KiB. */
 const MAX_STATE_BYTES = 64 << 20;
 
-type Start = { waits: boolean; files: readonly string[] };
+type Start = { waitsFor?: WaitsFor; files: readonly string[] };
 /** The first connection to its control socket, which QEMU needs to start at all. */
 type Started = Disposable & { pid: number; connection: Qmp };
 /** A machine on its way to a sandbox: `took` is done when it has everything but the sandbox's disk, which `mounted` tells of. */
@@ -72,7 +80,7 @@ export class MicrovmDriver implements Driver {
 		const memory = await this.#zeroes(memoryMiB);
 		await chown(machine.disk, machine.uid, machine.uid);
 		const files = [...(await this.#readable(machine, memory)), diskOf(machine)];
-		using started = await this.#start(machine, machine.limits, { waits: false, files });
+		using started = await this.#start(machine, machine.limits, { files });
 		await reaches(machine, started, "running");
 		return started.pid;
 	}
@@ -80,15 +88,16 @@ export class MicrovmDriver implements Driver {
 	async restore(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number> {
 		const steps = new Steps({ verb: "vmm", sandbox: machine.hostname, ready: "false" });
 		const [shape, files] = await Promise.all([shapeIn(memoryDir), this.#stored(machine, memoryDir)]);
-		using started = await steps.time("start", this.#start(machine, shape, { waits: true, files }));
+		using started = await steps.time("start", this.#start(machine, shape, { waitsFor: "disk", files }));
 		const { pid, connection } = started;
-		const took = answered(machine, pid, connection.run(claim(shape).begin, { timeoutMs: STARTS_WITHIN_MS }));
+		// Nothing, which it answers when it has opened what it was started with.
+		const took = answered(machine, pid, connection.run([], { timeoutMs: STARTS_WITHIN_MS }));
 		await this.#goOn(machine, memoryDir, { shape, pid, connection, took, mounted, steps });
 		return pid;
 	}
 
 	async prestart(machine: Machine): Promise<void> {
-		using started = await this.#start(machine, machine.limits, { waits: true, files: [] });
+		using started = await this.#start(machine, machine.limits, { waitsFor: "state", files: [] });
 		await reaches(machine, started, "inmigrate");
 	}
 
@@ -103,7 +112,7 @@ export class MicrovmDriver implements Driver {
 		using connection = new Qmp(socketOf(machine));
 		const take = async () => {
 			await this.#parts.native.call("give", String(pid), ...(await this.#stored(machine, memoryDir)));
-			await connection.run(claim(shape).begin);
+			await connection.run(claim(shape).state);
 		};
 		await this.#goOn(machine, memoryDir, { shape, pid, connection, took: take(), mounted, steps });
 		return pid;
@@ -114,8 +123,7 @@ export class MicrovmDriver implements Driver {
 		await Promise.all([steps.time("take", took), steps.time("disk", mounted)]);
 		await chown(machine.disk, machine.uid, machine.uid);
 		await this.#parts.native.call("give", String(pid), diskOf(machine));
-		const { finish } = claim(shape);
-		const goes = connection.run(finish, { timeoutMs: STARTS_WITHIN_MS, until: "RESUME" });
+		const goes = connection.run(claim(shape).disk, { timeoutMs: STARTS_WITHIN_MS, until: "RESUME" });
 		await steps.time("load", answered(machine, pid, goes));
 		// Not sooner: the disk has enough to do for the machine itself.
 		const ahead = ["ahead", join(memoryDir, MEMORY), join(memoryDir, TOUCHED)] as const;
@@ -178,13 +186,14 @@ export class MicrovmDriver implements Driver {
 	}
 
 	/** Starts QEMU in a jail with these files beside its kernel; one that `waits` is told later what goes into it. */
-	async #start(machine: Machine, { cpuCount, memoryMiB }: Shape, { waits, files }: Start): Promise<Started> {
+	async #start(machine: Machine, { cpuCount, memoryMiB }: Shape, { waitsFor, files }: Start): Promise<Started> {
 		const own = join(machine.dir, "own");
 		const given = [
 			`ro:${this.#kernel.vmlinuz}:${GIVEN.kernel}`,
 			`ro:${this.#kernel.initramfs}:${GIVEN.initramfs}`,
 			`ro:${this.#kernel.modules}:${GIVEN.drives.modules}`,
 			...[`lib:${this.#parts.native.preload}:${GIVEN.preload}`, `env:LD_PRELOAD=${GIVEN.preload}`],
+			...(waitsFor === "state" ? ["env:DORMICE_WAITS=1"] : []),
 			...files,
 			`rw:${own}:${GIVEN.own}`,
 			...(this.#monitor.acceleration === "kvm" ? ["dev:kvm"] : []),
@@ -199,7 +208,7 @@ export class MicrovmDriver implements Driver {
 		const { native } = this.#parts;
 		const jail = [native.path, "jail", ...who, ...network, ...given, "--"];
 		const { hostname } = machine;
-		const qemu = commandLine(this.#monitor, shape, { hostname, waits });
+		const qemu = commandLine(this.#monitor, shape, { hostname, waitsFor });
 		// What went wrong in there is in the log, as all that QEMU says.
 		await native.call("launch", ...machine.launch, ...jail, ...qemu).catch(async (cause: unknown) => {
 			throw await ended(machine, cause);
