@@ -20,7 +20,8 @@ const config = loadConfig();
 const host = await openHost(config);
 const queue = new Queue();
 const verbs = connectNodeAdapter({ routes: engineRoutes(host, queue) });
-const server = createServer(verbs);
+// The server ends connections that it has no use for. If both did, a verb could be sent into one that is just being closed.
+const server = createServer({ keepAliveTimeout: 0 }, verbs);
 const endThawLines = serveThawLines(server, (sandboxId) => thawOnLine(host, queue, sandboxId));
 await listen(server, config.socket, config.serverGid);
 const trimming = setInterval(() => void bestEffort("trim logs", host.logs.trim()), TRIM_EVERY_MS);
