@@ -185,7 +185,7 @@ export class MicrovmDriver implements Driver {
 		return [...readable, `ro:${join(memoryDir, STATE)}:${GIVEN.state}`];
 	}
 
-	/** Starts QEMU in a jail with these files beside its kernel; one that `waits` is told later what goes into it. */
+	/** Starts QEMU in a jail with these files beside its kernel; one that `waitsFor` something is told later what goes into it. */
 	async #start(machine: Machine, { cpuCount, memoryMiB }: Shape, { waitsFor, files }: Start): Promise<Started> {
 		const own = join(machine.dir, "own");
 		const given = [

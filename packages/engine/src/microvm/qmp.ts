@@ -51,7 +51,7 @@ export class Qmp implements Disposable {
 			return answers.slice(before);
 		} catch (error) {
 			if (error instanceof DormiceError) throw error;
-			const said = `QEMU's ${this.#unanswered[0]} failed: ${(error as Error).message}`;
+			const said = `QEMU's ${this.#unanswered[0] ?? until} failed: ${(error as Error).message}`;
 			throw new DormiceError("command_failed", said, { cause: error });
 		}
 	}
