@@ -70,7 +70,10 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 			// It knows who it is already. What whoever woke it has asked for comes first; unless a program of its own is to be told.
 			const told = sleep(sandbox.wakeHook ? 0 : INTRODUCE_AFTER_MS)
 				.then(() => (fresh.closed ? undefined : introduce()))
-				.catch((error: unknown) => host.log.warn({ err: error, sandbox: sandbox.id }, "a woken supervisor is silent"));
+				.catch((error: unknown) => {
+					// Nobody listens in one that sleeps again.
+					if (!fresh.closed) host.log.warn({ err: error, sandbox: sandbox.id }, "a woken supervisor is silent");
+				});
 			if (sandbox.wakeHook) await told;
 		}
 		return link;
