@@ -95,6 +95,8 @@ export interface Driver {
 	unstick?(machine: Machine): Promise<boolean>;
 	/** Whether it stands still by `pause`. Slow: for when a crash left that open. */
 	isPaused(machine: Machine): Promise<boolean>;
+	/** What its kernel does now, for who must find out why it does not answer: text, as long as it comes. */
+	diagnose(machine: Machine): Promise<string>;
 	/** Writes the memory of a paused machine into the existing empty directory `memoryDir`; it stays paused. */
 	checkpoint(machine: Machine, memoryDir: string): Promise<Written>;
 }

@@ -10,6 +10,7 @@ import { fromErrno } from "./no-space.ts";
 import type { Queue } from "./queue.ts";
 import { checkpoint, resume } from "./sandboxes/checkpoint.ts";
 import { destroy } from "./sandboxes/destroy.ts";
+import { diagnose } from "./sandboxes/diagnose.ts";
 import { freeze, notHere, thaw } from "./sandboxes/freeze.ts";
 import { list, view } from "./sandboxes/list.ts";
 import { processesOf } from "./sandboxes/processes.ts";
@@ -94,6 +95,9 @@ export function engineRoutes(host: Host, queue: Queue): (router: ConnectRouter) 
 		},
 
 		stats: async ({ sandboxId }) => stats(host, await living(checkId("sandbox", sandboxId))),
+		diagnose: async ({ sandboxId }) => ({
+			report: await diagnose(host, await living(checkId("sandbox", sandboxId))),
+		}),
 
 		diff: async ({ fromId, to }) => {
 			if (to.case === undefined) throw new DormiceError("invalid_argument", "Diff needs to_id or sandbox_id.");

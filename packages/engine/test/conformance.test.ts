@@ -89,6 +89,9 @@ function rows(isolation: Isolation): void {
 		assert.match(await guest.run("df -m --output=size / | tail -1"), /^\s*2\d\d$/);
 		const stats = await engine.client.stats({ sandboxId: id });
 		assert.ok(stats.memoryBytes > 1_000_000n && stats.cpuUsageUs > 0n);
+		const { report } = await engine.client.diagnose({ sandboxId: id });
+		assert.match(report, /^{"state":"running"/);
+		assert.match(report, isolation === "microvm" ? /CR3=/ : /\(\*Task\)\.run\(/);
 		await destroyed(id);
 	});
 

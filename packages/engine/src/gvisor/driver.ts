@@ -75,9 +75,14 @@ export class GvisorDriver implements Driver {
 
 	async isPaused(machine: Machine): Promise<boolean> {
 		// gVisor does not say, and panics when one too many is resumed; what its tasks' goroutines wait for does.
-		const stacks = String(await this.#control(machine, "debug.Stacks"));
+		const stacks = await this.diagnose(machine);
 		const tasks = stacks.split("\n\n").filter((stack) => stack.includes("kernel.(*Task).run("));
 		return tasks.every((stack) => stack.includes("kernel.(*Task).doStop("));
+	}
+
+	/** The stacks of its goroutines. */
+	async diagnose(machine: Machine): Promise<string> {
+		return String(await this.#control(machine, "debug.Stacks"));
 	}
 
 	async checkpoint(machine: Machine, memoryDir: string): Promise<Written> {

@@ -155,6 +155,13 @@ export class MicrovmDriver implements Driver {
 		return (await status(machine)) === "paused";
 	}
 
+	/** Whether it runs, and where its processors are. */
+	async diagnose(machine: Machine): Promise<string> {
+		const registers = ["human-monitor-command", { "command-line": "info registers -a" }] as const;
+		const answers = await qmp(socketOf(machine), [...QUERY_STATUS, registers]);
+		return answers.map((answer) => (typeof answer === "string" ? answer : JSON.stringify(answer))).join("\n");
+	}
+
 	async checkpoint(machine: Machine, memoryDir: string): Promise<Written> {
 		const state = join(machine.dir, "own", STATE);
 		// The devices without the memory, which the usual way of storing a machine would write whole.

@@ -14,7 +14,14 @@ import type {
 import { ThawLine } from "./thaw-line.ts";
 
 /** How long each kind of verb may take before the engine counts as gone. */
-const DEADLINE_MS = { question: 10_000, start: 60_000, checkpoint: 600_000, destroy: 60_000, diff: 120_000 } as const;
+const DEADLINE_MS = {
+	question: 10_000,
+	diagnose: 30_000,
+	start: 60_000,
+	checkpoint: 600_000,
+	destroy: 60_000,
+	diff: 120_000,
+} as const;
 
 const STATES = ["running", "frozen", "paused", "stopped"] as const;
 
@@ -74,6 +81,10 @@ export function connectEngine(socketPath: string): Engine {
 		},
 		stats: async (sandboxId) =>
 			stats(await call("stats", client.stats({ sandboxId }, { timeoutMs: DEADLINE_MS.question }))),
+		diagnose: async (sandboxId) => {
+			const asked = client.diagnose({ sandboxId }, { timeoutMs: DEADLINE_MS.diagnose });
+			return (await call("diagnose", asked)).report;
+		},
 		diff: async (fromId, target) => {
 			const to =
 				"generationId" in target

@@ -134,6 +134,8 @@ export interface Engine {
 	destroy(id: string, options?: { keepDisk?: boolean; forget?: boolean; behind?: boolean }): Promise<void>;
 	list(): Promise<HostSandbox[]>;
 	stats(id: string): Promise<Stats>;
+	/** What its host and its kernel see of a sandbox that does not answer, for people. */
+	diagnose(id: string): Promise<string>;
 	/** From a generation to another, or to what a sandbox is now. */
 	diff(fromId: string, to: { generationId: string } | { sandboxId: string }): Promise<Difference>;
 	listGenerations(): Promise<Generation[]>;

@@ -37,7 +37,11 @@ export function callSupervisor(link: Link, call: Call): Promise<Answer> {
 		path: call.path,
 		headers,
 	});
-	const timer = setTimeout(() => ask.destroy(new Error(`no answer within ${call.timeoutMs} ms`)), call.timeoutMs);
+	let connected = false;
+	const timer = setTimeout(() => {
+		const what = connected ? "no answer" : "no connection";
+		ask.destroy(new Error(`${what} within ${Math.round(call.timeoutMs)} ms`));
+	}, call.timeoutMs);
 	ask.on("response", (response) => {
 		let body = "";
 		response.setEncoding("utf8");
@@ -51,6 +55,7 @@ export function callSupervisor(link: Link, call: Call): Promise<Answer> {
 	ask.on("error", reject);
 	ask.once("socket", (socket) => {
 		const send = () => {
+			connected = true;
 			if (call.body === undefined) return ask.end();
 			const payload = Buffer.from(JSON.stringify(call.body()));
 			ask.setHeader("content-type", "application/json");

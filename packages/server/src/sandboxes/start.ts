@@ -58,7 +58,11 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 		link = new Link({ address, httpsPorts: sandbox.network.httpsPorts, fresh: true });
 		const fresh = link;
 		const withinMs = HEALTHY_WITHIN_MS[origin.from] * (host.isolations.isEmulated(isolation) ? EMULATED_TIMES : 1);
-		const introduce = () => untilAnswered(fresh, introduction(sandbox, origin, birth), withinMs);
+		const introduce = () =>
+			untilAnswered(fresh, introduction(sandbox, origin, birth), withinMs).catch(async (error: unknown) => {
+				if (!fresh.closed) await bestEffort(host.log, `looking at ${sandbox.id}`, report(host, sandbox.id));
+				throw error;
+			});
 		// A kernel of its own goes on at the time, and with the random numbers, of the moment it was stored: it is told before anything else.
 		if (isolation === "microvm") {
 			const saidAtMs = performance.now();
@@ -112,6 +116,11 @@ async function startProcesses(host: Host, sandbox: Sandbox, origin: Origin): Pro
 		await host.engine.destroy(sandbox.id, { keepDisk: origin.from === "own_disk" });
 		return await startOnce();
 	}
+}
+
+/** Leaves in the log what can be seen of a sandbox that does not answer: it is about to be gone. */
+async function report(host: Host, id: string): Promise<void> {
+	host.log.warn({ sandbox: id, report: await host.engine.diagnose(id) }, "a sandbox does not answer");
 }
 
 async function cleanUp(host: Host, id: string, origin: Origin): Promise<void> {

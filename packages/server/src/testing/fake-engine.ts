@@ -187,6 +187,7 @@ export class FakeEngine implements AsyncDisposable {
 					return {};
 				}),
 			list: () => this.#verb("list", async () => ({ sandboxes: [...this.sandboxes.values()].map(answer) })),
+			diagnose: () => this.#verb("diagnose", async () => ({ report: "it stands still" })),
 			stats: ({ sandboxId }) =>
 				this.#verb("stats", async () => {
 					const { guest } = this.#get(sandboxId);

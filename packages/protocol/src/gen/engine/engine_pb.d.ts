@@ -840,6 +840,40 @@ export declare type StatsResponse = Message<"dormice.engine.StatsResponse"> & {
 export declare const StatsResponseSchema: GenMessage<StatsResponse>;
 
 /**
+ * @generated from message dormice.engine.DiagnoseRequest
+ */
+export declare type DiagnoseRequest = Message<"dormice.engine.DiagnoseRequest"> & {
+  /**
+   * @generated from field: string sandbox_id = 1;
+   */
+  sandboxId: string;
+};
+
+/**
+ * Describes the message dormice.engine.DiagnoseRequest.
+ * Use `create(DiagnoseRequestSchema)` to create a new message.
+ */
+export declare const DiagnoseRequestSchema: GenMessage<DiagnoseRequest>;
+
+/**
+ * @generated from message dormice.engine.DiagnoseResponse
+ */
+export declare type DiagnoseResponse = Message<"dormice.engine.DiagnoseResponse"> & {
+  /**
+   * For people: how it stands, and what its kernel is at.
+   *
+   * @generated from field: string report = 1;
+   */
+  report: string;
+};
+
+/**
+ * Describes the message dormice.engine.DiagnoseResponse.
+ * Use `create(DiagnoseResponseSchema)` to create a new message.
+ */
+export declare const DiagnoseResponseSchema: GenMessage<DiagnoseResponse>;
+
+/**
  * @generated from message dormice.engine.DiffRequest
  */
 export declare type DiffRequest = Message<"dormice.engine.DiffRequest"> & {
@@ -1260,6 +1294,16 @@ export declare const Engine: GenService<{
     methodKind: "unary";
     input: typeof StatsRequestSchema;
     output: typeof StatsResponseSchema;
+  },
+  /**
+   * What the host and the sandbox's own kernel see of it: for one that does not answer.
+   *
+   * @generated from rpc dormice.engine.Engine.Diagnose
+   */
+  diagnose: {
+    methodKind: "unary";
+    input: typeof DiagnoseRequestSchema;
+    output: typeof DiagnoseResponseSchema;
   },
   /**
    * What lies between two states of one sandbox, or between one and what it is now: files of its disk, and processes.
