@@ -7,7 +7,7 @@ import { command, failed } from "./command.ts";
 import { log } from "./log.ts";
 
 const SOURCES = join(import.meta.dirname, "../native");
-/** What QEMU is started with; `discard.c` says why. */
+/** What QEMU is started with; `discard.c` and `stand-ins.c` say why. */
 const PRELOADED = join(SOURCES, "preload");
 const HEAD_BYTES = 12;
 

@@ -37,7 +37,7 @@ export type Shape = { cpuCount: number; memoryMiB: number };
 type Drive = keyof typeof GIVEN.drives;
 
 /** A drive as QEMU opens it. */
-export function drive(serial: Drive) {
+function drive(serial: Drive) {
 	const access = serial === "disk" ? { "read-only": false, discard: "unmap" } : { "read-only": true };
 	return { driver: "file", "node-name": serial, filename: GIVEN.drives[serial], locking: "off", ...access };
 }
@@ -46,39 +46,31 @@ export function drive(serial: Drive) {
  * The guest's memory. Its file is never written: what the guest changes is the process's own. It is opened to be read only,
  * whatever this says (`native/preload/discard.c`).
  */
-export function memory({ memoryMiB }: Shape) {
+function memory({ memoryMiB }: Shape) {
 	const mapping = { "mem-path": GIVEN.memory, share: false };
 	return { "qom-type": "memory-backend-file", id: "memory", size: memoryMiB * 2 ** 20, ...mapping };
 }
 
-/**
- * What a machine that is to go on from a state stops for before it is a machine at all, until `claim` says what goes into
- * it: that nobody knows yet which state, or only that the disk is still being made. Its kernel is in the memory.
- */
-export type WaitsFor = "state" | "disk";
-
-/** The QEMU command of a machine: pure mapping. One that `waitsFor` nothing is switched on. */
+/** The QEMU command of a machine: pure mapping. One that `waits` stands still until `GO_ON`; its kernel is in the memory. */
 export function commandLine(
 	{ qemu, acceleration, kernelArgs }: Monitor,
 	{ cpuCount, memoryMiB }: Shape,
-	{ hostname, waitsFor }: { hostname: string; waitsFor?: WaitsFor | undefined },
+	{ hostname, waits }: { hostname: string; waits: boolean },
 ): string[] {
 	const kvm = acceleration === "kvm";
 	const serials = Object.keys(GIVEN.drives) as Drive[];
-	const there = serials.filter((serial) => (waitsFor === "state" ? serial === "modules" : serial !== waitsFor));
-	const on = waitsFor === undefined;
 	return [
 		qemu,
 		...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox", DENIED],
-		...["-machine", `${MACHINE}${waitsFor === "state" ? "" : ",memory-backend=memory"}`],
+		...["-machine", `${MACHINE},memory-backend=memory`],
 		...["-accel", kvm ? "kvm" : "tcg,tb-size=64", "-cpu", kvm ? "host" : "max"],
 		// Emulated on a busy host, a second processor may not come up in the time that the guest's kernel gives it.
 		...["-smp", kvm ? String(cpuCount) : "1", "-m", `${memoryMiB}M`],
-		...(waitsFor === "state" ? [] : ["-object", JSON.stringify(memory({ cpuCount, memoryMiB }))]),
+		...["-object", JSON.stringify(memory({ cpuCount, memoryMiB }))],
 		...["-global", "virtio-mmio.force-legacy=false"],
-		...(on ? ["-kernel", GIVEN.kernel, "-initrd", GIVEN.initramfs] : ["--preconfig", "-incoming", "defer"]),
-		...(on ? ["-append", `${kernelArgs} dormice.hostname=${hostname}`] : []),
-		...there.flatMap((serial) => ["-blockdev", JSON.stringify(drive(serial))]),
+		...(waits ? ["-incoming", "defer"] : ["-kernel", GIVEN.kernel, "-initrd", GIVEN.initramfs]),
+		...(waits ? [] : ["-append", `${kernelArgs} dormice.hostname=${hostname}`]),
+		...serials.flatMap((serial) => ["-blockdev", JSON.stringify(drive(serial))]),
 		...serials.flatMap((serial) => ["-device", `virtio-blk-device,drive=${serial},serial=${serial}`]),
 		...["-netdev", `tap,id=net,fd=${TAP}`, "-device", `virtio-net-device,netdev=net,mac=${MAC.guest}`],
 		...["-device", "virtio-rng-device"],
@@ -94,18 +86,8 @@ export function commandLine(
 	];
 }
 
-/** What makes a machine of one that waits, in two parts: the state, and then the sandbox's own disk. */
-export function claim(shape: Shape): { state: Command[]; disk: Command[] } {
-	return {
-		state: [
-			["object-add", memory(shape)],
-			["qom-set", { path: "/machine", property: "memory-backend", value: "/objects/memory" }],
-			["blockdev-add", drive("root")],
-			["blockdev-add", drive("guest")],
-		],
-		disk: [["blockdev-add", drive("disk")], ["x-exit-preconfig"], ["migrate-incoming", { uri: `file:${GIVEN.state}` }]],
-	};
-}
+/** Said to a machine that waits when all of its files are there, in place of what stood in for them (`native/preload/stand-ins.c`). */
+export const GO_ON: Command[] = [["migrate-incoming", { uri: `file:${GIVEN.state}` }]];
 
 export function withAcceleration({ qemu }: Pick<Monitor, "qemu">, acceleration: Monitor["acceleration"]): Monitor {
 	return { qemu, acceleration, kernelArgs: kernelArgs(acceleration) };
@@ -124,5 +106,5 @@ function kernelArgs(acceleration: Monitor["acceleration"]): string {
 
 /** What of the command line a stored state depends on. */
 export function shapeOf(monitor: Monitor): string {
-	return commandLine(monitor, { cpuCount: 1, memoryMiB: 1 }, { hostname: "any" }).join(" ");
+	return commandLine(monitor, { cpuCount: 1, memoryMiB: 1 }, { hostname: "any", waits: false }).join(" ");
 }

@@ -11,15 +11,7 @@ import type { Native } from "../native.ts";
 import { DOWNLINK } from "../network/rules.ts";
 import { MAC } from "../network/slot.ts";
 import { writeWhole } from "../whole-file.ts";
-import {
-	claim,
-	commandLine,
-	GIVEN,
-	type Monitor,
-	type Shape,
-	type WaitsFor,
-	withAcceleration,
-} from "./command-line.ts";
+import { commandLine, GIVEN, GO_ON, type Monitor, type Shape, withAcceleration } from "./command-line.ts";
 import type { Images } from "./images.ts";
 import type { Kernel } from "./kernel.ts";
 import { Qmp, qmp } from "./qmp.ts";
@@ -31,13 +23,14 @@ const QUERY_STATUS = [["query-status"]] as const;
 const STARTS_WITHIN_MS = 60_000;
 /** Of device state; it takes a few hundred KiB. */
 const MAX_STATE_BYTES = 64 << 20;
+/** Of what stands in for a drive. */
+const STAND_IN_BYTES = 1 << 20;
 
-type Start = { waitsFor?: WaitsFor; files: readonly string[] };
+type Start = { waits: boolean; files: readonly string[] };
 /** The first connection to its control socket, which QEMU needs to start at all. */
 type Started = Disposable & { pid: number; connection: Qmp };
 /** A machine on its way to a sandbox: `took` is done when it has everything but the sandbox's disk, which `mounted` tells of. */
 type Claimed = {
-	shape: Shape;
 	pid: number;
 	connection: Qmp;
 	took: Promise<unknown>;
@@ -80,24 +73,37 @@ export class MicrovmDriver implements Driver {
 		const memory = await this.#zeroes(memoryMiB);
 		await chown(machine.disk, machine.uid, machine.uid);
 		const files = [...(await this.#readable(machine, memory)), diskOf(machine)];
-		using started = await this.#start(machine, machine.limits, { files });
+		using started = await this.#start(machine, machine.limits, { waits: false, files });
 		await reaches(machine, started, "running");
 		return started.pid;
 	}
 
 	async restore(machine: Machine, memoryDir: string, mounted: Promise<unknown>): Promise<number> {
 		const steps = new Steps({ verb: "vmm", sandbox: machine.hostname, ready: "false" });
-		const [shape, files] = await Promise.all([shapeIn(memoryDir), this.#stored(machine, memoryDir)]);
-		using started = await steps.time("start", this.#start(machine, shape, { waitsFor: "disk", files }));
+		const [shape, stored, disk] = await Promise.all([
+			shapeIn(memoryDir),
+			this.#stored(machine, memoryDir),
+			standIn(machine),
+		]);
+		const files = [...stored, `rw:${disk}:${GIVEN.drives.disk}`];
+		using started = await steps.time("start", this.#start(machine, shape, { waits: true, files }));
 		const { pid, connection } = started;
 		// Nothing, which it answers when it has opened what it was started with.
 		const took = answered(machine, pid, connection.run([], { timeoutMs: STARTS_WITHIN_MS }));
-		await this.#goOn(machine, memoryDir, { shape, pid, connection, took, mounted, steps });
+		await this.#goOn(machine, memoryDir, { pid, connection, took, mounted, steps });
 		return pid;
 	}
 
 	async prestart(machine: Machine): Promise<void> {
-		using started = await this.#start(machine, machine.limits, { waitsFor: "state", files: [] });
+		const [memory, drive] = await Promise.all([this.#zeroes(machine.limits.memoryMiB), standIn(machine)]);
+		const { root, guest, disk } = GIVEN.drives;
+		const files = [
+			`ro:${memory}:${GIVEN.memory}`,
+			`ro:${drive}:${root}`,
+			`ro:${drive}:${guest}`,
+			`rw:${drive}:${disk}`,
+		];
+		using started = await this.#start(machine, machine.limits, { waits: true, files });
 		await reaches(machine, started, "inmigrate");
 	}
 
@@ -110,20 +116,18 @@ export class MicrovmDriver implements Driver {
 		}
 		// Connected while its files are being brought.
 		using connection = new Qmp(socketOf(machine));
-		const take = async () => {
-			await this.#parts.native.call("give", String(pid), ...(await this.#stored(machine, memoryDir)));
-			await connection.run(claim(shape).state);
-		};
-		await this.#goOn(machine, memoryDir, { shape, pid, connection, took: take(), mounted, steps });
+		const stored = await this.#stored(machine, memoryDir);
+		const took = this.#parts.native.call("give", String(pid), ...stored);
+		await this.#goOn(machine, memoryDir, { pid, connection, took, mounted, steps });
 		return pid;
 	}
 
 	/** Once it `took` everything but the sandbox's own disk, and that is there. */
-	async #goOn(machine: Machine, memoryDir: string, { shape, pid, connection, took, mounted, steps }: Claimed) {
+	async #goOn(machine: Machine, memoryDir: string, { pid, connection, took, mounted, steps }: Claimed) {
 		await Promise.all([steps.time("take", took), steps.time("disk", mounted)]);
 		await chown(machine.disk, machine.uid, machine.uid);
 		await this.#parts.native.call("give", String(pid), diskOf(machine));
-		const goes = connection.run(claim(shape).disk, { timeoutMs: STARTS_WITHIN_MS, until: "RESUME" });
+		const goes = connection.run(GO_ON, { timeoutMs: STARTS_WITHIN_MS, until: "RESUME" });
 		await steps.time("load", answered(machine, pid, goes));
 		// Not sooner: the disk has enough to do for the machine itself.
 		const ahead = ["ahead", join(memoryDir, MEMORY), join(memoryDir, TOUCHED)] as const;
@@ -192,15 +196,14 @@ export class MicrovmDriver implements Driver {
 		return [...readable, `ro:${join(memoryDir, STATE)}:${GIVEN.state}`];
 	}
 
-	/** Starts QEMU in a jail with these files beside its kernel; one that `waitsFor` something is told later what goes into it. */
-	async #start(machine: Machine, { cpuCount, memoryMiB }: Shape, { waitsFor, files }: Start): Promise<Started> {
+	/** Starts QEMU in a jail with these files beside its kernel; of one that waits, some may stand in for others. */
+	async #start(machine: Machine, { cpuCount, memoryMiB }: Shape, { waits, files }: Start): Promise<Started> {
 		const own = join(machine.dir, "own");
 		const given = [
 			`ro:${this.#kernel.vmlinuz}:${GIVEN.kernel}`,
 			`ro:${this.#kernel.initramfs}:${GIVEN.initramfs}`,
 			`ro:${this.#kernel.modules}:${GIVEN.drives.modules}`,
 			...[`lib:${this.#parts.native.preload}:${GIVEN.preload}`, `env:LD_PRELOAD=${GIVEN.preload}`],
-			...(waitsFor === "state" ? ["env:DORMICE_WAITS=1"] : []),
 			...files,
 			`rw:${own}:${GIVEN.own}`,
 			...(this.#monitor.acceleration === "kvm" ? ["dev:kvm"] : []),
@@ -215,7 +218,7 @@ export class MicrovmDriver implements Driver {
 		const { native } = this.#parts;
 		const jail = [native.path, "jail", ...who, ...network, ...given, "--"];
 		const { hostname } = machine;
-		const qemu = commandLine(this.#monitor, shape, { hostname, waitsFor });
+		const qemu = commandLine(this.#monitor, shape, { hostname, waits });
 		// What went wrong in there is in the log, as all that QEMU says.
 		await native.call("launch", ...machine.launch, ...jail, ...qemu).catch(async (cause: unknown) => {
 			throw await ended(machine, cause);
@@ -289,6 +292,14 @@ async function takeFile(from: string, to: string): Promise<void> {
 
 async function shapeIn(dir: string): Promise<Shape> {
 	return JSON.parse(await readFile(join(dir, SHAPE), "utf8")) as Shape;
+}
+
+/** A file of the machine's own that QEMU opens as a drive of which the right one is not there yet. */
+async function standIn(machine: Machine): Promise<string> {
+	const path = join(machine.dir, "stand-in");
+	await using file = await open(path, "w", 0o600);
+	await Promise.all([file.truncate(STAND_IN_BYTES), file.chown(machine.uid, machine.uid)]);
+	return path;
 }
 
 function diskOf(machine: Machine): string {
