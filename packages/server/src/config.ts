@@ -28,6 +28,8 @@ export interface Config {
 	concurrentStarts: number;
 	/** How long a start waits for its place among them. */
 	startWaitMs: number;
+	/** For the first answer of a sandbox that goes on from memory; on a host hard at work the pages it needs take seconds to come. */
+	answerWithinMs: number;
 	/** How many sandboxes of each template are kept ready for the next creates. */
 	spares: number;
 	/** What of their histories sandboxes keep that do not say so, of templates that do not either. */
@@ -83,6 +85,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Conf
 		allowEmulation: integer(env, "DORMICE_ALLOW_EMULATION", 0, 0, 1) === 1,
 		concurrentStarts: integer(env, "DORMICE_CONCURRENT_STARTS", availableParallelism(), 1, 1024),
 		startWaitMs: integer(env, "DORMICE_START_WAIT_MS", 20_000, 0, 600_000),
+		answerWithinMs: integer(env, "DORMICE_ANSWER_WITHIN_MS", 30_000, 100, 600_000),
 		spares: integer(env, "DORMICE_SPARES", 1, 0, 64),
 		retention: Object.freeze({
 			last: integer(env, "DORMICE_KEEP_LAST", 2, 0, 10_000),

@@ -26,11 +26,14 @@ export class Link implements Disposable {
 	readonly address: string;
 	/** Reuses connections; a request made with it goes to the sandbox, whatever host it names. */
 	readonly agent: Agent;
+	/** When its supervisor has been told who it is; rejects when it answers nothing. */
+	introduced: Promise<void> = Promise.resolve();
 	readonly #httpsPorts: readonly number[];
 	readonly #settledAtMs: number;
 	readonly #sockets = new Set<Socket>();
 	readonly #onClose = new Set<() => void>();
 	#closed = false;
+	#heard = false;
 	#turnedAtMs = performance.now();
 
 	constructor({ address, httpsPorts = [], fresh }: LinkOptions) {
@@ -42,6 +45,11 @@ export class Link implements Disposable {
 
 	get closed(): boolean {
 		return this.#closed;
+	}
+
+	/** Whether the sandbox has said anything to anybody through this link. */
+	get heard(): boolean {
+		return this.#heard || [...this.#sockets].some(({ bytesRead }) => bytesRead > 0);
 	}
 
 	/** Requests and connections that go through this link now. */
@@ -94,7 +102,10 @@ export class Link implements Disposable {
 			return;
 		}
 		this.#sockets.add(socket);
-		socket.once("close", () => this.#sockets.delete(socket));
+		socket.once("close", () => {
+			this.#heard ||= socket.bytesRead > 0;
+			this.#sockets.delete(socket);
+		});
 	}
 
 	/** Resets every connection and ends every request at once, so that the sandbox sees it before it is stopped. */

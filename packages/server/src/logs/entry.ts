@@ -54,7 +54,7 @@ const SENTENCES: Record<string, string> = {
 	fell_asleep: "Nobody used the sandbox: it was put to sleep",
 	pause_failed: "Pausing failed; the sandbox runs on",
 	woken: "The sandbox was woken",
-	wake_failed: "Waking failed; the sandbox sleeps on",
+	wake_failed: "Waking failed; the sandbox is woken anew, now or when somebody needs it",
 	crashed: "The sandbox's processes were lost",
 	recovered: "The sandbox was brought back",
 	recovery_failed: "Bringing the sandbox back failed; it is tried again",

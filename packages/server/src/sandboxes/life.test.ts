@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Sandbox, SandboxNotFoundError } from "e2b";
 import { APP_PORT } from "../testing/fake-guest.ts";
 import { TestPlatform, until } from "../testing/platform.ts";
@@ -136,6 +137,34 @@ suite("life", () => {
 		assert.equal((await Sandbox.getInfo(sandbox.sandboxId, platform.e2b)).state, "paused");
 		await Sandbox.connect(sandbox.sandboxId, platform.e2b);
 		await sandbox.kill();
+	});
+
+	test("one that answers nobody after it was woken is woken anew; one that has answered is left alone", async () => {
+		await platform.stop();
+		await platform.start({ answerWithinMs: 200 });
+		const sandbox = await Sandbox.create({ ...platform.e2b, lifecycle: { onTimeout: "pause", autoResume: true } });
+		const id = sandbox.sandboxId;
+		const count = () => platform.sandbox(id, APP_PORT, "/count");
+		assert.equal(await (await count()).text(), "1");
+		await sandbox.pause();
+		platform.engine.silentRestores = 1;
+		assert.ok((await count()).status >= 500);
+		await until(async () => (await count()).status === 200);
+		assert.equal(platform.engine.guest(id).memory.counter, 2);
+		const { body } = await platform.api("GET", `/v2/sandboxes/${id}/logs`);
+		assert.match(JSON.stringify(body), /Woken anew/);
+
+		await sandbox.pause();
+		assert.equal(await (await count()).text(), "3");
+		const guest = platform.engine.guest(id);
+		guest.freeze();
+		await sleep(1_000);
+		assert.equal(platform.engine.guest(id), guest);
+		guest.thaw();
+		assert.equal(await (await count()).text(), "4");
+		await sandbox.kill();
+		await platform.stop();
+		await platform.start();
 	});
 
 	test("metrics and logs", async () => {

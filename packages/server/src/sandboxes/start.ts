@@ -30,8 +30,8 @@ export interface MemoryOrigin {
 /** Set for a new sandbox, with the state of another one that it goes on from, if that is what it comes of. */
 export type Birth = { forkOf?: string | undefined };
 
-/** From memory everything runs already, but on a host hard at work the pages it needs take seconds to come; a cold boot starts an init and a supervisor besides. */
-const HEALTHY_WITHIN_MS = { memory: 30_000, disk: 60_000, own_disk: 60_000 } as const;
+/** From memory everything runs already; a cold boot starts an init and a supervisor first. */
+const BOOT_TIMES = 2;
 
 /** A virtual machine in software does everything so many times slower. */
 const EMULATED_TIMES = 6;
@@ -57,7 +57,9 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 		}
 		link = new Link({ address, httpsPorts: sandbox.network.httpsPorts, fresh: true });
 		const fresh = link;
-		const withinMs = HEALTHY_WITHIN_MS[origin.from] * (host.isolations.isEmulated(isolation) ? EMULATED_TIMES : 1);
+		const times =
+			(origin.from === "memory" ? 1 : BOOT_TIMES) * (host.isolations.isEmulated(isolation) ? EMULATED_TIMES : 1);
+		const withinMs = host.config.answerWithinMs * times;
 		const introduce = () =>
 			untilAnswered(fresh, introduction(sandbox, origin, birth), withinMs).catch(async (error: unknown) => {
 				if (!fresh.closed) await bestEffort(host.log, `looking at ${sandbox.id}`, report(host, sandbox.id));
@@ -72,12 +74,13 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 		} else if (origin.from !== "memory" || !origin.introduced) await introduce();
 		else {
 			// It knows who it is already. What whoever woke it has asked for comes first; unless a program of its own is to be told.
-			const told = sleep(sandbox.wakeHook ? 0 : INTRODUCE_AFTER_MS)
-				.then(() => (fresh.closed ? undefined : introduce()))
-				.catch((error: unknown) => {
-					// Nobody listens in one that sleeps again.
-					if (!fresh.closed) host.log.warn({ err: error, sandbox: sandbox.id }, "a woken supervisor is silent");
-				});
+			fresh.introduced = sleep(sandbox.wakeHook ? 0 : INTRODUCE_AFTER_MS).then(() => {
+				if (!fresh.closed) return introduce();
+			});
+			const told = fresh.introduced.catch((error: unknown) => {
+				// Nobody listens in one that sleeps again.
+				if (!fresh.closed) host.log.warn({ err: error, sandbox: sandbox.id }, "a woken supervisor is silent");
+			});
 			if (sandbox.wakeHook) await told;
 		}
 		return link;

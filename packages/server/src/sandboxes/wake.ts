@@ -1,5 +1,6 @@
 import { DormiceError, Steps, untilAborted } from "@dormice/protocol";
 import { tell } from "../events/record.ts";
+import type { Link } from "../guest/link.ts";
 import { isDamage, offerOthers, startDespiteDamage } from "./damage.ts";
 import { thaw } from "./doze.ts";
 import type { Host } from "./host.ts";
@@ -110,12 +111,37 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 		});
 		await steps.time("running", moved);
 		steps.done(host.log);
+		const { link } = started;
+		link.introduced.catch((error: unknown) => wakeAnew(host, resident, { link, origin: started.origin, error }));
 		resident.calmDown();
 		host.expireAt(endAt);
 	} catch (error) {
 		await sleepOn(host, resident, error);
 		if (isDamage(error)) throw await offerOthers(host, resident, generationId, error);
 		throw error;
+	}
+}
+
+type Silent = { link: Link; origin: Origin; error: unknown };
+
+/**
+ * Starts a woken sandbox once more from where it was woken from when it has answered nobody since: nobody has heard of
+ * anything it did. gVisor's processes may all stand still for ever over one lost wake-up (google/gvisor#14405).
+ */
+async function wakeAnew(host: Host, resident: Resident, { link, origin, error }: Silent): Promise<void> {
+	if (resident.link !== link || link.closed || link.heard || resident.dozing || resident.work !== undefined) return;
+	const { id, record } = resident;
+	const detail = { error: `Woken anew: ${error instanceof Error ? error.message : String(error)}`.slice(0, 500) };
+	try {
+		await resident.begin("wake", async () => {
+			resident.detach();
+			await tell(host.database, host.log, id, { kind: "wake_failed", reason: "request", detail });
+			await host.engine.destroy(id);
+			resident.attach(await host.starts.run(() => start(host, record, origin)));
+		});
+	} catch (cause) {
+		host.log.warn({ err: cause, sandbox: id }, "a silent sandbox could not be woken anew; repair takes it over");
+		host.repairSoon();
 	}
 }
 

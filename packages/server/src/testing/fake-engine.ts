@@ -59,6 +59,8 @@ export class FakeEngine implements AsyncDisposable {
 	readonly delaysMs = new Map<string, number>();
 	/** Checkpoints that their caller gave up. */
 	calledOff = 0;
+	/** So many of the next restores start a guest that stands still. */
+	silentRestores = 0;
 	/** How many guest connections a checkpoint found open, at worst. */
 	openAtCheckpoint = 0;
 	/** The most starts there were at once. */
@@ -152,7 +154,12 @@ export class FakeEngine implements AsyncDisposable {
 				this.#verb("restore", async () => {
 					const { memory, disk, isolation } = this.#generation(generationId);
 					if (memory === undefined) throw new DormiceError("invalid_argument", "no memory in it");
-					return { sandbox: await this.#start(sandboxId, isolation, structuredClone(memory), disk, limits) };
+					const sandbox = await this.#start(sandboxId, isolation, structuredClone(memory), disk, limits);
+					if (this.silentRestores > 0) {
+						this.silentRestores--;
+						this.guest(sandboxId).freeze();
+					}
+					return { sandbox };
 				}),
 			checkpoint: (request, { signal }) =>
 				this.#verb("checkpoint", async () => {

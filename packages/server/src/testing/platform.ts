@@ -46,6 +46,7 @@ export class TestPlatform implements AsyncDisposable {
 		memoryBudgetMib = 1 << 20,
 		allowEmulation = false,
 		startWaitMs = 20_000,
+		answerWithinMs = 30_000,
 		memoryMib = 1024,
 	} = {}): Promise<void> {
 		const { config, secrets } = readConfig({
@@ -56,6 +57,7 @@ export class TestPlatform implements AsyncDisposable {
 			DORMICE_API_KEY: API_KEY,
 			DORMICE_CONCURRENT_STARTS: "2",
 			DORMICE_START_WAIT_MS: String(startWaitMs),
+			DORMICE_ANSWER_WITHIN_MS: String(answerWithinMs),
 			DORMICE_SPARES: String(spares),
 			DORMICE_SANDBOX_MEMORY_MIB: String(memoryMib),
 			DORMICE_ALLOW_EMULATION: allowEmulation ? "1" : "0",
