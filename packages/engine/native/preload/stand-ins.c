@@ -38,13 +38,16 @@ void note_opened(const char *path, int flags, int fd) {
 
 int replace_stand_ins(void) {
 	if (is_replaced) return 0;
+	if (!memory.length) {
+		errno = ENOTSUP;
+		return -1;
+	}
 	for (int i = 0; i < LENGTH(files) && files[i].path[0]; i++) {
 		int fd = (int)syscall(SYS_openat, AT_FDCWD, files[i].path, files[i].flags);
 		if (fd < 0 || dup3(fd, files[i].fd, O_CLOEXEC) < 0) return -1;
 		close(fd);
 	}
 	is_replaced = 1;
-	if (!memory.length) return 0;
 	int flags = memory.flags | MAP_FIXED;
 	if (mmap(memory.start, memory.length, memory.protection, flags, memory_fd, memory.offset) == MAP_FAILED) return -1;
 	for (int i = 0; i < memory.advices; i++) madvise(memory.start, memory.length, memory.advice[i]);

@@ -17,7 +17,7 @@ export const GIVEN = {
 	initramfs: "/given/initramfs",
 	memory: "/given/memory",
 	preload: "/given/preload.so",
-	state: "/given/state",
+	state: "/given/stored-state",
 	/** By the serial numbers that the guest's init knows them by. */
 	drives: { root: "/given/root", disk: "/given/disk", guest: "/given/guest", modules: "/given/modules" },
 	/** The one directory that QEMU may write to. */
@@ -86,8 +86,8 @@ export function commandLine(
 	];
 }
 
-/** Said to a machine that waits when all of its files are there, in place of what stood in for them (`native/preload/stand-ins.c`). */
-export const GO_ON: Command[] = [["migrate-incoming", { uri: `file:${GIVEN.state}` }]];
+/** Said to a machine that waits when all of its files are there, in place of what stood in for them. The state has another name: see `native/preload/discard.c`. */
+export const GO_ON: Command[] = [["migrate-incoming", { uri: "file:/given/state" }]];
 
 export function withAcceleration({ qemu }: Pick<Monitor, "qemu">, acceleration: Monitor["acceleration"]): Monitor {
 	return { qemu, acceleration, kernelArgs: kernelArgs(acceleration) };
