@@ -62,7 +62,8 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 		const withinMs = host.config.answerWithinMs * times;
 		const introduce = () =>
 			untilAnswered(fresh, introduction(sandbox, origin, birth), withinMs).catch(async (error: unknown) => {
-				if (!fresh.closed) await bestEffort(host.log, `looking at ${sandbox.id}`, report(host, sandbox.id));
+				// Nobody listens in one that sleeps again.
+				if (!fresh.closed) await report(host, sandbox.id, error);
 				throw error;
 			});
 		// A kernel of its own goes on at the time, and with the random numbers, of the moment it was stored: it is told before anything else.
@@ -77,10 +78,8 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 			fresh.introduced = sleep(sandbox.wakeHook ? 0 : INTRODUCE_AFTER_MS).then(() => {
 				if (!fresh.closed) return introduce();
 			});
-			const told = fresh.introduced.catch((error: unknown) => {
-				// Nobody listens in one that sleeps again.
-				if (!fresh.closed) host.log.warn({ err: error, sandbox: sandbox.id }, "a woken supervisor is silent");
-			});
+			// That it failed is in the log, and whoever wakes it looks after it.
+			const told = fresh.introduced.catch(() => undefined);
 			if (sandbox.wakeHook) await told;
 		}
 		return link;
@@ -122,8 +121,9 @@ async function startProcesses(host: Host, sandbox: Sandbox, origin: Origin): Pro
 }
 
 /** Leaves in the log what can be seen of a sandbox that does not answer: it is about to be gone. */
-async function report(host: Host, id: string): Promise<void> {
-	host.log.warn({ sandbox: id, report: await host.engine.diagnose(id) }, "a sandbox does not answer");
+async function report(host: Host, id: string, error: unknown): Promise<void> {
+	const seen = await bestEffort(host.log, `looking at ${id}`, host.engine.diagnose(id));
+	host.log.warn({ err: error, sandbox: id, report: seen }, "a sandbox does not answer");
 }
 
 async function cleanUp(host: Host, id: string, origin: Origin): Promise<void> {
