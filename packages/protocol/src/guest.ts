@@ -7,10 +7,10 @@ export const GUEST = {
 	prefixLength: 30,
 	/** Where the supervisor listens. */
 	supervisorPort: 49983,
+	/** Where it listens for the host alone: the gateway forwards nothing to this port. */
+	hostPort: 49984,
 	/** Where the supervisor's bundle is mounted, read-only. */
 	mount: "/.dormice",
 	/** The envd version the supervisor reports; clients choose features by it. */
 	envdVersion: "0.6.13",
-	/** Paths of the supervisor that only the host may call. */
-	hostOnlyPaths: ["/init", "/freeze", "/unfreeze", "/collapse", "/fsfreeze", "/fsthaw", "/upgrade", "/dormice"],
 } as const;

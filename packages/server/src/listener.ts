@@ -35,8 +35,7 @@ export class Listener implements AsyncDisposable {
 			headersTimeout: 60_000,
 			keepAliveTimeout: IDLE_MS,
 			noDelay: true,
-			// Clients that offer h2c do not insist on it: they are answered in HTTP/1.1.
-			shouldUpgradeCallback: (req) => !/^h2c$/i.test(req.headers.upgrade ?? "") && routeFor(req, domain()).to !== "api",
+			shouldUpgradeCallback: (req) => mayUpgrade(req) && routeFor(req, domain()).to !== "api",
 		});
 		const dispatch = (req: IncomingMessage, res: ServerResponse, expectsContinue: boolean) => {
 			const route = routeFor(req, domain());
@@ -81,6 +80,12 @@ export class Listener implements AsyncDisposable {
 		await closed;
 		clearTimeout(impatience);
 	}
+}
+
+/** Others are answered in HTTP/1.1: clients that offer h2c do not insist on it, and a body would be lost in a switch. */
+function mayUpgrade({ headers }: IncomingMessage): boolean {
+	const hasBody = headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+	return !hasBody && !/^h2c$/i.test(headers.upgrade ?? "");
 }
 
 function routeFor(req: IncomingMessage, domain: string): Route {

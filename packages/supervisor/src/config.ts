@@ -2,7 +2,9 @@ import { DormiceError, GUEST } from "@dormice/protocol";
 
 export interface Config {
 	readonly port: number;
-	/** The only peer that may call the host's paths. */
+	/** Where the host is listened to. */
+	readonly hostPort: number;
+	/** The only peer that is listened to there. */
 	readonly hostAddress: string;
 	/** The spawner's own binary, for its `watch` mode. */
 	readonly spawnerPath: string;
@@ -23,7 +25,8 @@ const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 /** What the environment says, resolved. Empty means unset. */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 	return Object.freeze({
-		port: port(env.DORMICE_SUPERVISOR_PORT || String(GUEST.supervisorPort)),
+		port: port(env, "DORMICE_SUPERVISOR_PORT", GUEST.supervisorPort),
+		hostPort: port(env, "DORMICE_HOST_PORT", GUEST.hostPort),
 		hostAddress: env.DORMICE_HOST_ADDRESS || GUEST.gateway,
 		spawnerPath: env.DORMICE_SPAWNER || `${GUEST.mount}/spawner`,
 		runDirectory: env.DORMICE_RUN_DIRECTORY || "/run/e2b",
@@ -34,8 +37,9 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 	});
 }
 
-function port(text: string): number {
+function port(env: NodeJS.ProcessEnv, name: string, fallback: number): number {
+	const text = env[name] || String(fallback);
 	const value = Number(text);
 	if (Number.isInteger(value) && value >= 0 && value <= 65535) return value;
-	throw new DormiceError("invalid_argument", `DORMICE_SUPERVISOR_PORT must be a port number, not '${text}'`);
+	throw new DormiceError("invalid_argument", `${name} must be a port number, not '${text}'`);
 }

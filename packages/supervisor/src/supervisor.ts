@@ -18,8 +18,14 @@ import { Meter } from "./sandbox/metrics.ts";
 import { Sandbox } from "./sandbox/sandbox.ts";
 import type { Spawner } from "./spawner/spawner.ts";
 
-/** Serves one sandbox, until disposed. */
-export async function serve(config: Config, spawner: Spawner): Promise<HttpServer> {
+/** Both listeners of a sandbox's supervisor. */
+export interface Listeners extends AsyncDisposable {
+	readonly port: number;
+	readonly hostPort: number;
+}
+
+/** Serves one sandbox, until disposed: its clients at one port, the host at another. */
+export async function serve(config: Config, spawner: Spawner): Promise<Listeners> {
 	const sandbox = new Sandbox();
 	await recallIntroduction(config.runDirectory, sandbox);
 	const alive = await Alive.open(spawner.pid);
@@ -31,13 +37,20 @@ export async function serve(config: Config, spawner: Spawner): Promise<HttpServe
 		const { spawnerPath } = config;
 		router.service(filesystemWire.Filesystem, filesystemService({ sandbox, spawner, attributes, spawnerPath }));
 	});
-	return await HttpServer.listen({
-		port: config.port,
-		hostAddress: config.hostAddress,
-		routes: routes({ config, spawner, sandbox, processes, alive, attributes }),
-		rpc,
-		admits: (token) => sandbox.admits(token),
-	});
+	const parts = { config, spawner, sandbox, processes, alive, attributes };
+	await using owned = new AsyncDisposableStack();
+	const { port } = owned.use(
+		await HttpServer.listen({
+			port: config.port,
+			routes: clientRoutes(parts),
+			rpc,
+			admits: (token) => sandbox.admits(token),
+		}),
+	);
+	const { hostAddress: from, hostPort } = config;
+	const host = owned.use(await HttpServer.listen({ port: hostPort, from, routes: hostRoutes(parts) }));
+	const listeners = owned.move();
+	return { port, hostPort: host.port, [Symbol.asyncDispose]: () => listeners.disposeAsync() };
 }
 
 interface Parts {
@@ -49,25 +62,39 @@ interface Parts {
 	readonly attributes: Attributes;
 }
 
-/** The plain HTTP side of E2B's wire, and below `/dormice/` our own for the host. */
-function routes({ config, spawner, sandbox, processes, alive, attributes }: Parts): ReadonlyMap<string, Route> {
-	const files = filesRoutes({ sandbox, attributes });
-	const kept = processRoutes(processes.history);
+const get = ["GET", "HEAD"];
+const post = ["POST"];
+
+/** What clients and the host may ask alike. */
+function commonRoutes(): [string, Route][] {
 	const meter = new Meter();
-	const get = ["GET", "HEAD"];
-	const post = ["POST"];
-	return new Map<string, Route>([
+	return [
 		["/health", { open: true, methods: get, handle: (_, response) => void response.writeHead(204).end() }],
 		["/metrics", { methods: get, handle: async (_, response) => sendJson(response, 200, await meter.read()) }],
+	];
+}
+
+/** The plain HTTP side of E2B's wire. */
+function clientRoutes({ sandbox, processes, attributes }: Parts): ReadonlyMap<string, Route> {
+	const files = filesRoutes({ sandbox, attributes });
+	const kept = processRoutes(processes.history);
+	return new Map<string, Route>([
+		...commonRoutes(),
 		["/envs", { methods: get, handle: (_, response) => sendJson(response, 200, sandbox.envs) }],
 		["/processes", { methods: get, handle: kept.list }],
 		["/processes/*", { methods: get, handle: kept.one }],
 		["/files", { open: true, handle: files.files }],
 		["/files/compose", { methods: post, handle: files.compose }],
+	]);
+}
+
+/** What the host tells and asks: who the sandbox is, what goes on in it. */
+function hostRoutes({ config, spawner, sandbox, processes, alive }: Parts): ReadonlyMap<string, Route> {
+	return new Map<string, Route>([
+		...commonRoutes(),
 		[
 			"/init",
 			{
-				open: true,
 				methods: post,
 				async handle(request, response) {
 					const token = request.headers["x-access-token"];
@@ -81,7 +108,6 @@ function routes({ config, spawner, sandbox, processes, alive, attributes }: Part
 		[
 			"/dormice/clock",
 			{
-				open: true,
 				methods: post,
 				async handle(request, response) {
 					await beOnTime(text(await readJson(request), "timestamp"), spawner);
@@ -92,7 +118,6 @@ function routes({ config, spawner, sandbox, processes, alive, attributes }: Part
 		[
 			"/dormice/sync",
 			{
-				open: true,
 				methods: post,
 				async handle(_, response) {
 					await spawner.sync();
@@ -103,7 +128,6 @@ function routes({ config, spawner, sandbox, processes, alive, attributes }: Part
 		[
 			"/dormice/activity",
 			{
-				open: true,
 				methods: get,
 				handle: async (_, response) => sendJson(response, 200, await activity(processes, alive, config.etc)),
 			},
@@ -111,7 +135,6 @@ function routes({ config, spawner, sandbox, processes, alive, attributes }: Part
 		[
 			"/dormice/hooks",
 			{
-				open: true,
 				methods: post,
 				async handle(request, response) {
 					const { etc, path } = config;

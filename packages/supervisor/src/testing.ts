@@ -13,6 +13,8 @@ export class TestGuest implements AsyncDisposable {
 	readonly pid: number;
 	/** For the test's files; removed with the guest. */
 	readonly directory: string;
+	/** Where its host speaks to it. */
+	hostPort = 0;
 	readonly #stop: () => Promise<void>;
 
 	#port = 0;
@@ -35,6 +37,7 @@ export class TestGuest implements AsyncDisposable {
 			env: {
 				PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 				DORMICE_SUPERVISOR_PORT: "0",
+				DORMICE_HOST_PORT: "0",
 				DORMICE_HOST_ADDRESS: "127.0.0.1",
 				DORMICE_SPAWNER: spawner,
 				DORMICE_RUN_DIRECTORY: join(directory, "run"),
@@ -54,11 +57,12 @@ export class TestGuest implements AsyncDisposable {
 			const { message, fields } = JSON.parse(line);
 			if (message !== "supervisor ready") return;
 			guest.#port = fields.port;
+			guest.hostPort = fields.hostPort;
 			guest.#onReady();
 		});
 		await until("the supervisor", () => guest.#port !== 0, 20_000);
 		// What root's shell does at login on this machine is none of the tests' business.
-		await guest.fetch("/init", { method: "POST", body: JSON.stringify({ envVars: { HOME: directory } }) });
+		await guest.tell("/init", { method: "POST", body: JSON.stringify({ envVars: { HOME: directory } }) });
 		return guest;
 	}
 
@@ -85,6 +89,11 @@ export class TestGuest implements AsyncDisposable {
 	/** A call outside the published client. */
 	fetch(path: string, init?: RequestInit): Promise<Response> {
 		return fetch(this.url + path, init);
+	}
+
+	/** A call of the host's. */
+	tell(path: string, init?: RequestInit): Promise<Response> {
+		return fetch(`http://127.0.0.1:${this.hostPort}${path}`, init);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

@@ -65,7 +65,7 @@ export class Unsticking {
 /** Its clock goes on at the time at which it stopped. The first that it is told may reach it late; the second does not. */
 async function tellTheTime(address: string): Promise<void> {
 	for (let turn = 0; turn < 2; turn++) {
-		const response = await fetch(`http://${address}:${GUEST.supervisorPort}/dormice/clock`, {
+		const response = await fetch(`http://${address}:${GUEST.hostPort}/dormice/clock`, {
 			method: "POST",
 			headers: { connection: "close" },
 			body: JSON.stringify({ timestamp: new Date().toISOString() }),

@@ -1,9 +1,11 @@
 import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
-import { GUEST } from "@dormice/protocol";
+import { DormiceError, GUEST } from "@dormice/protocol";
 import type { Logger } from "../log.ts";
-import { type Forwarding, requestHeaders, responseHeaders, trailerPairs } from "./headers.ts";
+import { MAX_INFORMATIONAL, NotHttp, readAnswer, readTrailers } from "./answer.ts";
+import { type Forwarding, requestHeaders } from "./headers.ts";
 import type { Lease } from "./lease.ts";
-import { failed, notFound, portClosed, type Refusal } from "./refusal.ts";
+import { failed, noAnswer, notFound, notHttp, portClosed, type Refusal, standsStill } from "./refusal.ts";
+import { whileSilent } from "./silence.ts";
 
 /** A request on its way, and how to answer when it does not get there. */
 export interface Passage {
@@ -13,34 +15,45 @@ export interface Passage {
 	/** Path and query, for the request line. */
 	path: string;
 	log: Logger;
+	/** How long the supervisor may be silent. */
+	answerWithinMs: number;
+	/** Answers, or ends what was begun of an answer. */
 	refuse: (refusal: Refusal) => void;
 	/** Called when not even the supervisor answers: something may have happened to the sandbox. */
 	suspect: () => void;
 }
 
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
+/** Of an answer, as much as the listener takes of a request. */
+const MAX_HEADER_BYTES = 64 * 1024;
 
 /**
  * Sends a request to the sandbox and its answer back, both as streams: at no time is more of a body in memory than the
- * sockets' buffers. Whichever side goes away takes the other with it.
+ * sockets' buffers. Whichever side goes away takes the other with it. Throws what keeps it from being sent; the response
+ * is then still the caller's to end.
  */
 export function forward(passage: Passage): void {
 	const { req, res, lease } = passage;
 	const hasBody = req.headers["transfer-encoding"] !== undefined || (req.headers["content-length"] ?? "0") !== "0";
+	let upstream: ClientRequest | undefined;
 	const release = lease.link.hold(() => {
-		upstream.destroy();
-		// Whether the sandbox acted on it nobody knows: only a question that may be asked again gets an answer.
+		upstream?.destroy();
+		// Whether the sandbox acted on it cannot be known: only a question that may be asked again gets an answer.
 		if (!res.headersSent && SAFE.has(req.method ?? "")) passage.refuse(notFound(lease.sandboxId));
 		else res.destroy();
 	});
-	let upstream = send(passage, hasBody, () => {
-		// A kept connection that the sandbox closed just as we reached for it. Nothing was said twice: no body was sent.
-		upstream = send(passage, false, undefined);
-	});
+	const heard = waitForSupervisor(passage, () => upstream?.destroy());
+	// Every response closes, also one that was refused: what is held here is always given back.
 	res.once("close", () => {
 		release();
-		if (!res.writableFinished) upstream.destroy();
+		heard();
+		if (!res.writableFinished) upstream?.destroy();
 	});
+	const again = () => {
+		// A kept connection that the sandbox closed just as we reached for it. Nothing was said twice: no body was sent.
+		upstream = send(passage, { hasBody: false, heard });
+	};
+	upstream = send(passage, { hasBody, heard, again });
 }
 
 /** Begins the same request to the sandbox's port, over the lease's connections. Its body is the caller's to send. */
@@ -48,71 +61,158 @@ export function ask(
 	{ req, lease, path }: Pick<Passage, "req" | "lease" | "path">,
 	body: Pick<Forwarding, "chunked" | "upgrade">,
 ): ClientRequest {
+	const { link, port, maskedHost } = lease;
 	return request({
-		agent: lease.link.agent,
-		host: lease.link.address,
-		port: lease.port,
+		// After an upgrade that was refused, what is still to come on the connection is not known.
+		agent: body.upgrade === undefined ? link.agent : link.onceAgent,
+		host: link.address,
+		port,
 		method: req.method ?? "GET",
 		path,
+		maxHeaderSize: MAX_HEADER_BYTES,
 		headers: requestHeaders(req.rawHeaders, {
 			from: req.socket.remoteAddress ?? "",
 			host: req.headers.host ?? "",
-			maskedHost: lease.maskedHost,
+			maskedHost,
 			...body,
 		}),
 	});
 }
 
-function send(passage: Passage, hasBody: boolean, again: (() => void) | undefined): ClientRequest {
+interface Sending {
+	hasBody: boolean;
+	/** Called once the answer begins. */
+	heard: () => void;
+	/** Sends the request once more. */
+	again?: () => void;
+}
+
+function send(passage: Passage, { hasBody, heard, again }: Sending): ClientRequest {
 	const { req, res } = passage;
 	const upstream = ask(passage, { chunked: req.headers["transfer-encoding"] !== undefined });
+	// A guest decides what is read here: a mistake costs its own request, never the process.
+	const carefully = <Args extends unknown[]>(listener: (...args: Args) => void) =>
+		careful(listener, (error) => {
+			upstream.destroy();
+			passage.refuse(refusalOf(error, passage));
+		});
 
-	upstream.on("continue", () => res.writeContinue());
-	upstream.on("response", (answer) => passBack(answer, res));
-	upstream.on("error", (error) => {
-		if (res.writableEnded) return;
-		if (res.headersSent || res.destroyed) res.destroy();
-		else if (!hasBody && again !== undefined && upstream.reusedSocket && isStale(error)) again();
-		else passage.refuse(refusalOf(error, passage));
-	});
+	limitInformational(upstream, carefully);
+	if (req.headers.expect !== undefined) {
+		upstream.once(
+			"continue",
+			carefully(() => res.writeContinue()),
+		);
+	}
+	upstream.on(
+		"response",
+		carefully((answer: IncomingMessage) => {
+			heard();
+			passBack(answer, passage, carefully);
+		}),
+	);
+	upstream.on(
+		"error",
+		carefully((error: Error) => {
+			if (res.writableEnded) return;
+			if (res.headersSent || res.destroyed) res.destroy();
+			else if (!hasBody && again !== undefined && upstream.reusedSocket && isStale(error)) again();
+			else passage.refuse(refusalOf(error, passage));
+		}),
+	);
 	if (!hasBody) upstream.end();
 	else {
 		if (req.headers.expect !== undefined) upstream.flushHeaders();
-		req.on("end", () => upstream.addTrailers(trailerPairs(req.rawTrailers)));
+		req.on(
+			"end",
+			carefully(() => upstream.addTrailers(readTrailers(req.rawTrailers))),
+		);
 		req.on("error", () => upstream.destroy());
 		req.pipe(upstream);
 	}
 	return upstream;
 }
 
-function passBack(answer: IncomingMessage, res: ServerResponse): void {
+type Carefully = <Args extends unknown[]>(listener: (...args: Args) => void) => (...args: Args) => void;
+
+/** A listener whose exception goes to `failed` and not to the event loop. */
+export function careful<Args extends unknown[]>(
+	listener: (...args: Args) => void,
+	failed: (error: unknown) => void,
+): (...args: Args) => void {
+	return (...args) => {
+		try {
+			listener(...args);
+		} catch (error) {
+			failed(error);
+		}
+	};
+}
+
+/** Ends a request whose sandbox answers `1xx` without end. They are read and dropped: none waits in memory for the client. */
+export function limitInformational(upstream: ClientRequest, carefully: Carefully): void {
+	let count = 0;
+	upstream.on(
+		"information",
+		carefully(() => {
+			if (++count === MAX_INFORMATIONAL) throw new NotHttp(`it begins with ${count} informational answers`);
+		}),
+	);
+}
+
+function passBack(answer: IncomingMessage, { req, res }: Passage, carefully: Carefully): void {
 	if (res.destroyed) {
 		answer.destroy();
 		return;
 	}
+	const { status, phrase, headers } = readAnswer(answer, { method: req.method ?? "GET", httpVersion: req.httpVersion });
 	// Only what the application says: no date of ours beside or instead of its own.
 	res.sendDate = false;
-	res.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer.rawHeaders));
+	res.writeHead(status, phrase, headers);
 	// A stream may say nothing for a long time after its head; the head must not wait for it.
 	res.flushHeaders();
-	answer.on("end", () => {
-		if (answer.rawTrailers.length > 0) res.addTrailers(trailerPairs(answer.rawTrailers));
-	});
-	// Cut off on that side: cut off on this one, so that nobody takes half an answer for a whole one.
+	answer.on(
+		"end",
+		carefully(() => {
+			if (answer.rawTrailers.length > 0) res.addTrailers(readTrailers(answer.rawTrailers));
+		}),
+	);
+	// Cut off on that side: cut off on this one, so that half an answer is not taken for a whole one.
 	answer.on("error", () => res.destroy());
 	answer.pipe(res);
+}
+
+/** Refuses a request that the supervisor leaves without an answer. Returns the way to say that it has answered. */
+function waitForSupervisor(passage: Passage, giveUp: () => void): () => void {
+	const { lease, answerWithinMs, refuse } = passage;
+	if (lease.port !== GUEST.supervisorPort) return () => undefined;
+	return whileSilent(lease.link, answerWithinMs, (waitedMs) => {
+		refuse(standsStill(lease.sandboxId, waitedMs));
+		giveUp();
+	});
 }
 
 function isStale(error: Error): boolean {
 	return "code" in error && (error.code === "ECONNRESET" || error.code === "EPIPE");
 }
 
-/** An answer that never began, as a refusal. */
+/** An answer that never began, or may not be passed on, as a refusal. */
 export function refusalOf(error: unknown, passage: Pick<Passage, "lease" | "log" | "suspect">): Refusal {
 	const { lease, log, suspect } = passage;
 	const { sandboxId, port, link } = lease;
 	if (link.closed) return failed(sandboxId, error);
 	log.debug({ err: error, sandbox: sandboxId, port }, "the sandbox did not answer");
+	if (error instanceof NotHttp) return notHttp(sandboxId, port, error.message);
+	const code = error instanceof Error && "code" in error ? String(error.code) : "";
+	if (code.startsWith("HPE_")) return notHttp(sandboxId, port, parserSays(error));
 	if (port === GUEST.supervisorPort) suspect();
-	return portClosed(sandboxId, port);
+	if (error instanceof DormiceError) return portClosed(sandboxId, port);
+	if (code !== "") return noAnswer(sandboxId, port);
+	log.error({ err: error, sandbox: sandboxId, port }, "a request could not be forwarded: a mistake of ours");
+	return failed(sandboxId, error);
+}
+
+function parserSays(error: unknown): string {
+	const reason = error instanceof Error && "reason" in error ? String(error.reason) : "";
+	return reason === "" ? "it cannot be parsed" : reason.replace(/[^\x20-\x7e]/g, "?");
 }

@@ -5,7 +5,6 @@ import type { Logger } from "../log.ts";
 import type { Host } from "../sandboxes/host.ts";
 import { forward } from "./forward.ts";
 import { rawHead } from "./headers.ts";
-import { isHostOnly } from "./host-only.ts";
 import { admit, type Lease } from "./lease.ts";
 import * as refusals from "./refusal.ts";
 import type { Route } from "./route.ts";
@@ -27,7 +26,8 @@ export class Gateway {
 	/** An ordinary request; answers it whatever happens. */
 	async handle(route: SandboxRoute, req: IncomingMessage, res: ServerResponse): Promise<void> {
 		const refuse = (refusal: refusals.Refusal) => {
-			if (res.headersSent || res.destroyed) return;
+			if (res.headersSent) res.destroy();
+			if (res.destroyed) return;
 			const { headers, body } = refusals.render(refusal, req);
 			// What is still to come of the request is not read: the connection cannot be used again.
 			if (!req.complete) res.shouldKeepAlive = false;
@@ -35,13 +35,17 @@ export class Gateway {
 			res.end(req.method === "HEAD" ? undefined : body);
 		};
 		await this.#admit(route, req, res, refuse, (lease) => {
-			forward({ req, res, lease, path: req.url ?? "/", refuse, ...this.#reporting });
+			const { answerWithinMs } = this.#host.config;
+			forward({ req, res, lease, path: req.url ?? "/", answerWithinMs, refuse, ...this.#reporting });
 		});
 	}
 
 	/** A request that wants to switch protocols, such as a WebSocket's. */
 	async handleUpgrade(route: SandboxRoute, req: IncomingMessage, client: Duplex, head: Buffer): Promise<void> {
+		let answered = false;
 		const refuse = (refusal: refusals.Refusal) => {
+			if (answered || client.destroyed) return;
+			answered = true;
 			const { headers, body } = refusals.render(refusal, req);
 			const raw = [...Object.entries(headers).flat(), "connection", "close"];
 			client.end(rawHead(`${refusal.status} Refused`, raw) + body);
@@ -62,9 +66,6 @@ export class Gateway {
 		const url = req.url ?? "/";
 		if (route.to === "nobody") return refuse(refusals.badAddress(route.why));
 		const target = route.to === "sandbox" ? route : this.#signed(req.method ?? "", url);
-		if (target.port === GUEST.supervisorPort && isHostOnly(url)) {
-			return refuse(refusals.hostOnly(url.split("?", 1)[0] ?? ""));
-		}
 		const waiting = new AbortController();
 		const leave = () => waiting.abort(new Error("the client went away"));
 		client.once("close", leave);

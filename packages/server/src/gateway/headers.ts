@@ -43,6 +43,9 @@ export function requestHeaders(raw: RawHeaders, { from, host, maskedHost, chunke
 		else if (key === "host") headers.push(name, maskedHost ?? value);
 		// Trailers are passed on, so the wish for them is too.
 		else if (key === "te" && /\btrailers\b/i.test(value)) headers.push(name, "trailers");
+		// Said of a body that is not sent, or not in chunks, they would be false.
+		else if (key === "content-length" && upgrade !== undefined) continue;
+		else if (key === "trailer" && !chunked) continue;
 		else if (!dropped.has(key)) headers.push(name, value);
 	}
 	headers.push("X-Forwarded-For", forwardedFor, "X-Forwarded-Host", host, "X-Forwarded-Proto", proto);
@@ -60,7 +63,7 @@ export function responseHeaders(raw: RawHeaders): string[] {
 	return headers;
 }
 
-/** Raw trailers as `addTrailers` takes them. */
+/** Trailers as `addTrailers` takes them. */
 export function trailerPairs(raw: RawHeaders): [string, string][] {
 	return [...pairs(raw)];
 }

@@ -20,6 +20,24 @@ export function portClosed(sandboxId: string, port: number): Refusal {
 	return { status: 502, message: "The sandbox is running but port is not open", fields: { sandboxId, port } };
 }
 
+/** Something listens there, and hung up before it answered. */
+export function noAnswer(sandboxId: string, port: number): Refusal {
+	const message = `The application on port ${port} closed the connection before it answered`;
+	return { status: 502, message, fields: { sandboxId, port } };
+}
+
+/** The application answered something that cannot be passed on. */
+export function notHttp(sandboxId: string, port: number, why: string): Refusal {
+	return { status: 502, message: `The answer from port ${port} is not HTTP: ${why}`, fields: { sandboxId, port } };
+}
+
+/** The supervisor is there and does not answer: whoever is root inside may have stopped it. */
+export function standsStill(sandboxId: string, waitedMs: number): Refusal {
+	const seconds = Math.round(waitedMs / 1000);
+	const message = `The sandbox's supervisor has not answered for ${seconds} s: it may have been stopped from inside. Kill the sandbox, or roll it back.`;
+	return { status: 504, message, fields: { sandboxId, reason: "guest_unhealthy" } };
+}
+
 export function transitioning(sandboxId: string): Refusal {
 	return {
 		status: 409,
@@ -53,10 +71,6 @@ export function tooManyConnections(sandboxId: string, connectionLimit: number): 
 		fields: { sandboxId, connectionLimit },
 		retryAfterSeconds: 1,
 	};
-}
-
-export function hostOnly(path: string): Refusal {
-	return { status: 404, message: `path '${path}' not found`, fields: { path } };
 }
 
 export function badAddress(message: string): Refusal {

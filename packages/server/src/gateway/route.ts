@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { isId } from "@dormice/protocol";
+import { GUEST, isId } from "@dormice/protocol";
 
 /** For whom a request is. */
 export type Route =
@@ -50,6 +50,8 @@ function toSandbox(sandboxId: string, port: string): Route {
 	if (!/^[a-z0-9]+$/.test(sandboxId)) return { to: "nobody", why: "Invalid sandbox ID" };
 	const number = Number(port);
 	if (!/^\d{1,5}$/.test(port) || number < 1 || number > 65535) return { to: "nobody", why: "Invalid sandbox port" };
+	// The supervisor takes what comes there for the host's own word.
+	if (number === GUEST.hostPort) return { to: "nobody", why: `Port ${port} of a sandbox is the host's alone` };
 	return { to: "sandbox", sandboxId, port: number };
 }
 

@@ -1,58 +1,74 @@
-import type { IncomingMessage } from "node:http";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Logger } from "../log.ts";
-import { ask, refusalOf } from "./forward.ts";
+import { readAnswer, withoutHeader } from "./answer.ts";
+import { ask, careful, limitInformational, type Passage, refusalOf } from "./forward.ts";
 import { rawHead, responseHeaders } from "./headers.ts";
-import type { Lease } from "./lease.ts";
-import type { Refusal } from "./refusal.ts";
 
-export interface Switch {
-	req: IncomingMessage;
+export interface Switch extends Omit<Passage, "res" | "answerWithinMs"> {
 	/** The client's connection, no longer HTTP's. */
 	client: Duplex;
 	/** What it sent already after its head. */
 	head: Buffer;
-	lease: Lease;
-	path: string;
-	log: Logger;
-	refuse: (refusal: Refusal) => void;
-	suspect: () => void;
 }
 
-/** Passes an upgrade on, and from then on bytes, both ways, until either side ends. */
+/** Passes an upgrade on, and from then on bytes, both ways, until either side ends. Throws what keeps it from being sent. */
 export function forwardUpgrade(passage: Switch): void {
-	const { req, client, head, lease, refuse } = passage;
+	const { req, client, head, refuse } = passage;
 	const upstream = ask(passage, { chunked: false, upgrade: req.headers.upgrade });
-
-	const release = lease.link.hold(() => {
-		client.destroy();
+	let begun = false;
+	const fail = (error: unknown) => {
 		upstream.destroy();
-	});
+		// An answer that has begun can only be cut short.
+		if (begun) client.destroy();
+		else if (!client.destroyed) refuse(refusalOf(error, passage));
+	};
+	const carefully = <Args extends unknown[]>(listener: (...args: Args) => void) => careful(listener, fail);
+	upstream.on("error", fail);
+	const release = hold(passage, upstream);
 	client.once("close", () => {
 		release();
 		upstream.destroy();
 	});
 	client.on("error", () => upstream.destroy());
-	upstream.on("upgrade", (answer, sandbox, sandboxHead) => {
-		// The agent has let go of this connection; the link still ends it.
-		const headers = [...responseHeaders(answer.rawHeaders), "Connection", "Upgrade"];
-		if (answer.headers.upgrade !== undefined) headers.push("Upgrade", answer.headers.upgrade);
-		client.write(rawHead(`101 ${answer.statusMessage || "Switching Protocols"}`, headers));
-		if (sandboxHead.length > 0) client.write(sandboxHead);
-		if (head.length > 0) sandbox.write(head);
-		join(client, sandbox);
-	});
-	upstream.on("response", (answer) => {
-		// It would not switch: its answer is passed on, and the connection ends with it.
-		const headers = [...responseHeaders(answer.rawHeaders), "Connection", "close"];
-		client.write(rawHead(`${answer.statusCode ?? 502} ${answer.statusMessage ?? ""}`, headers));
-		answer.on("error", () => client.destroy());
-		answer.pipe(client);
-	});
-	upstream.on("error", (error) => {
-		if (!client.destroyed) refuse(refusalOf(error, passage));
-	});
+	limitInformational(upstream, carefully);
+	upstream.on(
+		"upgrade",
+		carefully((answer: IncomingMessage, sandbox: Duplex, sandboxHead: Buffer) => {
+			// The agent has let go of this connection; the link still ends it.
+			const headers = [...withoutHeader(responseHeaders(answer.rawHeaders), "content-length"), "Connection", "Upgrade"];
+			if (answer.headers.upgrade !== undefined) headers.push("Upgrade", answer.headers.upgrade);
+			begun = true;
+			client.write(rawHead("101 Switching Protocols", headers), "latin1");
+			if (sandboxHead.length > 0) client.write(sandboxHead);
+			if (head.length > 0) sandbox.write(head);
+			join(client, sandbox);
+		}),
+	);
+	upstream.on(
+		"response",
+		carefully((answer: IncomingMessage) => {
+			// It would not switch: its answer is passed on, and the connection ends with it.
+			const { status, phrase, headers } = readAnswer(answer, { method: req.method ?? "GET", httpVersion: "1.0" });
+			begun = true;
+			client.write(rawHead(`${status} ${phrase}`, [...headers, "Connection", "close"]), "latin1");
+			answer.on("error", () => client.destroy());
+			answer.pipe(client);
+		}),
+	);
 	upstream.end();
+}
+
+/** Ends both sides when the link closes. Throws where it is closed already: what was asked is then taken back. */
+function hold({ lease, client }: Switch, upstream: ClientRequest): () => void {
+	try {
+		return lease.link.hold(() => {
+			client.destroy();
+			upstream.destroy();
+		});
+	} catch (error) {
+		upstream.destroy();
+		throw error;
+	}
 }
 
 function join(a: Duplex, b: Duplex): void {

@@ -47,7 +47,7 @@ async function dialOnce(options: DialOptions, timeoutMs: number): Promise<Dialed
 		const socket = await connectTcp(address, port, timeoutMs, opened);
 		return { socket, raw: socket };
 	} catch (error) {
-		if (port === GUEST.supervisorPort || !isRefusal(error)) throw portClosed(port, error);
+		if (isSupervisors(port) || !isRefusal(error)) throw portClosed(port, error);
 		return await tunnel(options, timeoutMs);
 	}
 }
@@ -82,7 +82,7 @@ function connectTcp(
 
 /** Asks the supervisor to connect to a port inside. */
 async function tunnel({ address, port, opened }: DialOptions, timeoutMs: number): Promise<Dialed> {
-	const raw = await connectTcp(address, GUEST.supervisorPort, timeoutMs, opened).catch((error: unknown) => {
+	const raw = await connectTcp(address, GUEST.hostPort, timeoutMs, opened).catch((error: unknown) => {
 		throw portClosed(port, error);
 	});
 	return await new Promise((resolve, reject) => {
@@ -108,6 +108,10 @@ async function tunnel({ address, port, opened }: DialOptions, timeoutMs: number)
 		ask.on("error", (error) => fail("the supervisor hung up", error));
 		ask.end();
 	});
+}
+
+function isSupervisors(port: number): boolean {
+	return port === GUEST.supervisorPort || port === GUEST.hostPort;
 }
 
 function isRefusal(error: unknown): boolean {

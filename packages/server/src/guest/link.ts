@@ -26,6 +26,8 @@ export class Link implements Disposable {
 	readonly address: string;
 	/** Reuses connections; a request made with it goes to the sandbox, whatever host it names. */
 	readonly agent: Agent;
+	/** Uses each connection once: for requests after which it is not known what is still under way on it. */
+	readonly onceAgent: Agent;
 	/** When its supervisor has been told who it is; rejects when it answers nothing. */
 	introduced: Promise<void> = Promise.resolve();
 	readonly #httpsPorts: readonly number[];
@@ -40,7 +42,8 @@ export class Link implements Disposable {
 		this.address = address;
 		this.#httpsPorts = httpsPorts;
 		this.#settledAtMs = fresh ? performance.now() + SETTLING_MS : 0;
-		this.agent = new LinkAgent(this);
+		this.agent = new LinkAgent(this, { keepAlive: true });
+		this.onceAgent = new LinkAgent(this, { keepAlive: false });
 	}
 
 	get closed(): boolean {
@@ -108,14 +111,26 @@ export class Link implements Disposable {
 		});
 	}
 
-	/** Resets every connection and ends every request at once, so that the sandbox sees it before it is stopped. */
+	/**
+	 * Resets every connection and ends every request at once, so that the sandbox sees it before it is stopped. Never throws:
+	 * a pause and a kill go on whatever one request's end may do.
+	 */
 	[Symbol.dispose](): void {
 		this.#closed = true;
 		// Before anybody can close them politely: a connection that only one side closed is still one at a checkpoint.
 		for (const socket of this.#sockets) cut(socket);
-		for (const end of this.#onClose) end();
+		for (const end of this.#onClose) whateverHappens(end);
 		this.#onClose.clear();
-		this.agent.destroy();
+		for (const agent of [this.agent, this.onceAgent]) agent.destroy();
+	}
+}
+
+/** Calls it; that it threw is a mistake of ours, told to whoever listens to the process's warnings. */
+function whateverHappens(end: () => void): void {
+	try {
+		end();
+	} catch (error) {
+		process.emitWarning(new Error("ending what was open to a sandbox failed", { cause: error }));
 	}
 }
 
@@ -135,8 +150,8 @@ function closedError(): DormiceError {
 class LinkAgent extends Agent {
 	readonly #link: Link;
 
-	constructor(link: Link) {
-		super({ keepAlive: true, maxFreeSockets: IDLE_CONNECTIONS, scheduling: "lifo" });
+	constructor(link: Link, { keepAlive }: { keepAlive: boolean }) {
+		super({ keepAlive, maxFreeSockets: IDLE_CONNECTIONS, scheduling: "lifo" });
 		this.#link = link;
 	}
 

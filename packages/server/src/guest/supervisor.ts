@@ -26,13 +26,13 @@ const RETRY_MS = { first: 5, most: 100 } as const;
 /** One request to the supervisor of a sandbox. Rejects with the socket's error, or when `timeoutMs` are over. */
 export function callSupervisor(link: Link, call: Call): Promise<Answer> {
 	const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-	const headers: Record<string, string> = { host: `${GUEST.address}:${GUEST.supervisorPort}` };
+	const headers: Record<string, string> = { host: `${GUEST.address}:${GUEST.hostPort}` };
 	if (call.accessToken != null) headers["x-access-token"] = call.accessToken;
 	if (call.keepAlive === false) headers.connection = "close";
 	const ask = request({
 		agent: link.agent,
 		host: link.address,
-		port: GUEST.supervisorPort,
+		port: GUEST.hostPort,
 		method: call.method,
 		path: call.path,
 		headers,

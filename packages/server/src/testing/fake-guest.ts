@@ -44,8 +44,9 @@ export class FakeGuest {
 	static async start(address: string, memory: GuestMemory): Promise<FakeGuest> {
 		const guest = new FakeGuest(address, memory);
 		const supervisor = createServer((req, res) => void guest.#supervise(req, res));
+		const forHost = createServer((req, res) => void guest.#hear(req, res));
 		// Servers that listen on localhost inside are reached through the supervisor.
-		supervisor.on("connect", (req, socket: Socket) => {
+		forHost.on("connect", (req, socket: Socket) => {
 			if (req.url !== `127.0.0.1:${LOCAL_PORT}`) return socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n");
 			const inner = connect(APP_PORT, address, () => {
 				socket.write("HTTP/1.1 200 OK\r\n\r\n");
@@ -67,9 +68,10 @@ export class FakeGuest {
 			socket.pipe(socket);
 			socket.on("error", () => socket.destroy());
 		});
-		guest.#servers = [supervisor, app];
+		guest.#servers = [supervisor, forHost, app];
 		await Promise.all([
 			once(supervisor.listen(GUEST.supervisorPort, address), "listening"),
+			once(forHost.listen(GUEST.hostPort, address), "listening"),
 			once(app.listen(APP_PORT, address), "listening"),
 		]);
 		return guest;
@@ -108,7 +110,8 @@ export class FakeGuest {
 		);
 	}
 
-	async #supervise(req: IncomingMessage, res: ServerResponse): Promise<void> {
+	/** What the host says and asks. */
+	async #hear(req: IncomingMessage, res: ServerResponse): Promise<void> {
 		const body = await text(req);
 		await this.#thawed?.promise;
 		const path = req.url ?? "";
@@ -136,6 +139,15 @@ export class FakeGuest {
 		if (path === "/metrics") {
 			return void res.end(JSON.stringify({ cpu_used_pct: 12.5, mem_used: 1000, mem_total: 4000, mem_cache: 500 }));
 		}
+		res.writeHead(404).end();
+	}
+
+	/** What clients ask. */
+	async #supervise(req: IncomingMessage, res: ServerResponse): Promise<void> {
+		await text(req);
+		await this.#thawed?.promise;
+		const path = req.url ?? "";
+		if (path === "/health") return void res.writeHead(204).end();
 		if (path === "/envs") return void res.end(JSON.stringify(this.memory.env));
 		if (path.startsWith("/files")) return void res.end("a file");
 		res.writeHead(404).end(JSON.stringify({ code: 404, message: "not found" }));

@@ -277,7 +277,7 @@ test("with an access token: the header, or a signature", async () => {
 	await using closed = await TestGuest.start();
 	const token = "0tQG31xiMp0IOQfaz9dcwi72L1CPo8e0";
 	const init = (body: object, headers = {}) =>
-		closed.fetch("/init", { method: "POST", headers, body: JSON.stringify(body) });
+		closed.tell("/init", { method: "POST", headers, body: JSON.stringify(body) });
 	assert.equal((await init({ accessToken: token })).status, 204);
 	assert.equal((await init({ accessToken: "other" })).status, 401);
 	assert.equal((await init({ accessToken: token, envVars: { A: "1" } })).status, 204);

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { DormiceError, GUEST } from "@dormice/protocol";
+import { DormiceError } from "@dormice/protocol";
 import { log } from "../log.ts";
 import type { RpcHandler } from "../rpc/handler.ts";
 import { allowCrossOrigin } from "./cors.ts";
@@ -20,17 +20,18 @@ export interface Route {
 
 export interface ServerOptions {
 	readonly port: number;
-	readonly hostAddress: string;
 	readonly routes: ReadonlyMap<string, Route>;
-	readonly rpc: RpcHandler;
-	readonly admits: (token: string | undefined) => boolean;
+	readonly rpc?: RpcHandler;
+	readonly admits?: (token: string | undefined) => boolean;
+	/** The only peer that is listened to; it needs no token, and may CONNECT. Without: every peer, for pages of any origin. */
+	readonly from?: string;
 }
 
 const UNAUTHORIZED = "unauthorized access, please provide a valid access token or method signing if supported";
 /** Longer than the gateway keeps a connection for later, so that it is never we who close one it is about to use. */
 const KEEP_ALIVE_MS = 640_000;
 
-/** The one listener of the sandbox's supervisor. */
+/** One listener of the sandbox's supervisor: for clients, or for the host alone. */
 export class HttpServer implements AsyncDisposable {
 	readonly #server: Server;
 	readonly #options: ServerOptions;
@@ -41,8 +42,13 @@ export class HttpServer implements AsyncDisposable {
 		// Without limits there is no timer to enforce them: an idle supervisor wakes for nothing.
 		const limits = { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true };
 		this.#server = createServer(limits, (request, response) => void this.#answer(request, response));
+		const { from } = options;
+		if (from !== undefined) {
+			// Whoever is inside may knock here too.
+			this.#server.on("connection", (socket) => socket.remoteAddress !== from && socket.destroy());
+		}
 		this.#server.on("connect", (request, client, head) => {
-			if (!this.#isHost(request)) return refuse(client, "404 Not Found");
+			if (from === undefined) return refuse(client, "404 Not Found");
 			void tunnel(request, client, head);
 		});
 	}
@@ -66,17 +72,17 @@ export class HttpServer implements AsyncDisposable {
 	}
 
 	async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+		const { from, rpc, admits } = this.#options;
 		this.#garbage.watch(request, response);
 		try {
-			if (allowCrossOrigin(request, response)) return;
+			if (from === undefined && allowCrossOrigin(request, response)) return;
 			const url = parseUrl(request);
-			if (isHostOnly(url.pathname) && !this.#isHost(request)) return sendNotFound(response, url);
 			const route = this.#route(url.pathname);
 			const token = request.headers["x-access-token"];
-			if (!route?.open && !this.#options.admits(typeof token === "string" ? token : undefined)) {
+			if (!route?.open && admits?.(typeof token === "string" ? token : undefined) === false) {
 				throw new DormiceError("unauthenticated", UNAUTHORIZED);
 			}
-			const call = this.#options.rpc(url.pathname);
+			const call = rpc?.(url.pathname);
 			if (call) return await call(request, response);
 			if (!route) return sendNotFound(response, url);
 			if (route.methods && !route.methods.includes(request.method ?? "")) return sendNotFound(response, url);
@@ -91,22 +97,16 @@ export class HttpServer implements AsyncDisposable {
 		const { routes } = this.#options;
 		return routes.get(path) ?? routes.get(`/${path.split("/", 2)[1]}/*`);
 	}
-
-	#isHost(request: IncomingMessage): boolean {
-		return request.socket.remoteAddress === this.#options.hostAddress;
-	}
 }
 
+/** A target is a path, however it is spelled: resolved against a base, `//x/init` would name the host `x`. */
 function parseUrl(request: IncomingMessage): URL {
-	const url = URL.parse(request.url ?? "/", "http://sandbox");
-	if (!url) throw new DormiceError("invalid_argument", "the request's URL cannot be read");
+	const target = request.url ?? "/";
+	const url = target.startsWith("/") ? URL.parse(`http://sandbox${target}`) : null;
+	if (!url) throw new DormiceError("invalid_argument", "the request's target must be a path");
 	// The Connect adapter insists on a host; HTTP/1.0 clients send none.
 	request.headers.host ??= "sandbox";
 	return url;
-}
-
-function isHostOnly(path: string): boolean {
-	return GUEST.hostOnlyPaths.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
 }
 
 function sendNotFound(response: ServerResponse, url: URL): void {

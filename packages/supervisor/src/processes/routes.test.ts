@@ -80,7 +80,7 @@ test("refusals", async () => {
 
 test("what nobody may see without the token", async () => {
 	await using other = await TestGuest.start();
-	await other.fetch("/init", { method: "POST", body: JSON.stringify({ accessToken: "secret" }) });
+	await other.tell("/init", { method: "POST", body: JSON.stringify({ accessToken: "secret" }) });
 	for (const path of ["/processes", "/processes/1", "/processes/1/output"]) {
 		assert.equal((await other.fetch(path)).status, 401);
 	}

@@ -19,7 +19,7 @@ before(async () => {
 after(() => guest[Symbol.asyncDispose]());
 
 async function init(birth: unknown): Promise<void> {
-	const { status } = await guest.fetch("/init", { method: "POST", body: JSON.stringify({ birth }) });
+	const { status } = await guest.tell("/init", { method: "POST", body: JSON.stringify({ birth }) });
 	assert.equal(status, 204);
 }
 const said = () =>

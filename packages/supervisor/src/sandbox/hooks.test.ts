@@ -17,7 +17,7 @@ function install(name: string, script: string, mode = 0o755): void {
 	chmodSync(path, mode);
 }
 const call = (hook: object) =>
-	json<{ hooks: string[] }>(guest.fetch("/dormice/hooks", { method: "POST", body: JSON.stringify({ hook }) }));
+	json<{ hooks: string[] }>(guest.tell("/dormice/hooks", { method: "POST", body: JSON.stringify({ hook }) }));
 
 test("a hook runs with what it is to know, and the answer names those there are", async () => {
 	assert.deepEqual(await call({ name: "pre-sleep" }), { hooks: [] });
@@ -26,19 +26,19 @@ test("a hook runs with what it is to know, and the answer names those there are"
 	install("post-fork", "true", 0o644);
 	assert.deepEqual(await call({ name: "pre-sleep", gapSeconds: 7.4, generation: "g1" }), { hooks: ["pre-sleep"] });
 	assert.equal(readFileSync(told, "utf8"), `7 g1 ${process.getuid?.()} /\n`);
-	const { hooks } = await json<{ hooks: string[] }>(guest.fetch("/dormice/activity"));
+	const { hooks } = await json<{ hooks: string[] }>(guest.tell("/dormice/activity"));
 	assert.deepEqual(hooks, ["pre-sleep"]);
-	assert.equal((await guest.fetch("/dormice/hooks", { method: "POST", body: '{"hook":{"name":"../x"}}' })).status, 400);
+	assert.equal((await guest.tell("/dormice/hooks", { method: "POST", body: '{"hook":{"name":"../x"}}' })).status, 400);
 });
 
 test("an introduction runs the hook it names before it is answered", async () => {
 	const told = join(guest.directory, "woken");
 	install("post-wake", `sleep 0.3; echo "$DORMICE_GAP_SECONDS" > ${told}`);
 	const hook = { name: "post-wake", gapSeconds: 60, generation: "g2" };
-	assert.equal((await guest.fetch("/init", { method: "POST", body: JSON.stringify({ hook }) })).status, 204);
+	assert.equal((await guest.tell("/init", { method: "POST", body: JSON.stringify({ hook }) })).status, 204);
 	assert.equal(readFileSync(told, "utf8"), "60\n");
 	rmSync(told);
-	assert.equal((await guest.fetch("/init", { method: "POST", body: "{}" })).status, 204);
+	assert.equal((await guest.tell("/init", { method: "POST", body: "{}" })).status, 204);
 	assert.throws(() => readFileSync(told));
 });
 
