@@ -1,5 +1,5 @@
+import type { Random } from "../../packages/server/src/testing/random.ts";
 import type { TestPlatform } from "../platform/platform.ts";
-import type { Random } from "./random.ts";
 import type { Subject } from "./subject.ts";
 
 /** What an operation may use. */

@@ -3,12 +3,12 @@ import { rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Sandbox } from "e2b";
+import { Random } from "../../packages/server/src/testing/random.ts";
 import { TestPlatform, testData } from "../platform/platform.ts";
 import { Invariants } from "./invariants.ts";
 import type { Bench } from "./operation.ts";
 import { OPERATIONS } from "./operations.ts";
 import { patience } from "./patience.ts";
-import { Random } from "./random.ts";
 import { patient, Subject } from "./subject.ts";
 
 export interface TortureOptions {

@@ -15,16 +15,20 @@ export interface ListenerOptions {
 
 const GRACE_MS = 5_000;
 const IDLE_MS = 620_000;
+/** As many requests under way as are worth a look after a failure. */
+const MAX_TOLD = 50;
 
 /** The one door: requests for sandboxes go to the gateway, all others to the API. */
 export class Listener implements AsyncDisposable {
 	readonly #server: Server;
 	/** Connections that are no longer HTTP's, which the HTTP server therefore does not end. */
 	readonly #switched: Set<Duplex>;
+	readonly #underWay: Set<IncomingMessage>;
 
-	private constructor(server: Server, switched: Set<Duplex>) {
+	private constructor(server: Server, switched: Set<Duplex>, underWay: Set<IncomingMessage>) {
 		this.#server = server;
 		this.#switched = switched;
+		this.#underWay = underWay;
 	}
 
 	static async open({ host, port, domain, gateway, api }: ListenerOptions): Promise<Listener> {
@@ -37,7 +41,10 @@ export class Listener implements AsyncDisposable {
 			noDelay: true,
 			shouldUpgradeCallback: (req) => mayUpgrade(req) && routeFor(req, domain()).to !== "api",
 		});
+		const underWay = new Set<IncomingMessage>();
 		const dispatch = (req: IncomingMessage, res: ServerResponse, expectsContinue: boolean) => {
+			underWay.add(req);
+			res.once("close", () => underWay.delete(req));
 			const route = routeFor(req, domain());
 			if (route.to !== "api") return void gateway.handle(route, req, res);
 			if (expectsContinue) res.writeContinue();
@@ -62,11 +69,19 @@ export class Listener implements AsyncDisposable {
 				resolve();
 			});
 		});
-		return new Listener(server, switched);
+		return new Listener(server, switched, underWay);
 	}
 
 	get port(): number {
 		return (this.#server.address() as AddressInfo).port;
+	}
+
+	/** Requests that wait for their answer's end, oldest first; paths without their queries, which may hold signatures. */
+	underWay(): string[] {
+		return [...this.#underWay].slice(0, MAX_TOLD).map(({ method, url = "", headers }) => {
+			const { host = "", "e2b-sandbox-id": id = "" } = headers;
+			return `${method} ${host}${url.split("?", 1)[0]} ${String(id)}`.slice(0, 300);
+		});
 	}
 
 	/** Accepts nothing more, lets requests end for a few seconds, then ends them. */

@@ -52,10 +52,12 @@ export interface ServerOptions {
  */
 export class Server implements AsyncDisposable {
 	readonly port: number;
+	readonly #listener: Listener;
 	readonly #owned: AsyncDisposableStack;
 
-	private constructor(port: number, owned: AsyncDisposableStack) {
-		this.port = port;
+	private constructor(listener: Listener, owned: AsyncDisposableStack) {
+		this.port = listener.port;
+		this.#listener = listener;
 		this.#owned = owned;
 	}
 
@@ -133,7 +135,12 @@ export class Server implements AsyncDisposable {
 		for (const loop of [repair, timeouts, idle, samples]) loop.poke();
 		setTimeout(() => retention.poke(), 60_000).unref();
 		log.info({ host: config.host, port }, "listening");
-		return new Server(port, owned.move());
+		return new Server(listener, owned.move());
+	}
+
+	/** The requests that are not answered yet, oldest first, in a line each. */
+	underWay(): string[] {
+		return this.#listener.underWay();
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

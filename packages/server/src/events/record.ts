@@ -14,6 +14,7 @@ export type EventKind =
 	| "crashed"
 	| "recovered"
 	| "recovery_failed"
+	| "repair_failed"
 	| "checkpointed"
 	| "rolled_back"
 	| "generation_corrupt"

@@ -97,6 +97,7 @@ function send(passage: Passage, { hasBody, heard, again }: Sending): ClientReque
 			passage.refuse(refusalOf(error, passage));
 		});
 
+	let settled = false;
 	limitInformational(upstream, carefully);
 	if (req.headers.expect !== undefined) {
 		upstream.once(
@@ -107,6 +108,7 @@ function send(passage: Passage, { hasBody, heard, again }: Sending): ClientReque
 	upstream.on(
 		"response",
 		carefully((answer: IncomingMessage) => {
+			settled = true;
 			heard();
 			passBack(answer, passage, carefully);
 		}),
@@ -114,12 +116,17 @@ function send(passage: Passage, { hasBody, heard, again }: Sending): ClientReque
 	upstream.on(
 		"error",
 		carefully((error: Error) => {
+			settled = true;
 			if (res.writableEnded) return;
 			if (res.headersSent || res.destroyed) res.destroy();
 			else if (!hasBody && again !== undefined && upstream.reusedSocket && isStale(error)) again();
 			else passage.refuse(refusalOf(error, passage));
 		}),
 	);
+	upstream.on("close", () => {
+		// Node says neither when a guest switches protocols although it was not asked to.
+		if (!settled) passage.refuse(notHttp(passage.lease.sandboxId, passage.lease.port, "it ends before it begins"));
+	});
 	if (!hasBody) upstream.end();
 	else {
 		if (req.headers.expect !== undefined) upstream.flushHeaders();

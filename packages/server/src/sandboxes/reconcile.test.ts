@@ -128,6 +128,25 @@ suite("restarts", () => {
 		});
 	}
 
+	test("a repair that keeps failing waits longer each time and is told once; it is carried out when it can be", async () => {
+		const id = await create();
+		platform.engine.failures.set("destroy", { reason: "internal", times: 4 });
+		await assert.rejects(Sandbox.kill(id, platform.e2b));
+		assert.equal(await state(id), "killing");
+		const began = performance.now();
+		const before = platform.engine.calls.get("destroy") ?? 0;
+		await until(async () => (await state(id)) === undefined, 30_000);
+		// One, two and four seconds apart, whatever else asks the repair loop for a turn meanwhile.
+		assert.ok(performance.now() - began > 5_000);
+		assert.equal((platform.engine.calls.get("destroy") ?? 0) - before, 4);
+		const told = (await events(id)).filter(({ kind }) => kind === "repair_failed");
+		assert.deepEqual(
+			told.map(({ detail }) => detail.repair),
+			["kill"],
+		);
+		assert.equal(platform.engine.sandboxes.has(id), false);
+	});
+
 	test("what no row names is destroyed", async () => {
 		const id = await create();
 		await platform.api("POST", `/sandboxes/${id}/pause`);

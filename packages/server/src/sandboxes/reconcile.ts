@@ -1,6 +1,7 @@
 import { isId } from "@dormice/protocol";
 import type { Sandbox } from "../database/schema.ts";
 import type { HostSandbox } from "../engine/engine.ts";
+import { tell } from "../events/record.ts";
 import { Link } from "../guest/link.ts";
 import { eachOf } from "../lifetime/each-of.ts";
 import { discard } from "./create.ts";
@@ -14,6 +15,8 @@ import { Resident } from "./resident.ts";
 
 /** How many sandboxes are repaired at once; starts among them wait for their place as everywhere. */
 const WIDTH = 8;
+/** A repair that failed so often will not be well by itself in a moment. */
+const TOLD_AFTER = 3;
 
 /** The residents nobody worked on when a turn began, and their versions. */
 type Before = Map<string, string>;
@@ -38,8 +41,10 @@ export async function reconcile(host: Host): Promise<void> {
 		if (resident !== undefined) await repair(host, resident, found.get(row.id));
 	});
 	forgetDeleted(host, before, rows);
+	const known = new Set(rows.map(({ id }) => id));
 	await eachOf(found.values(), WIDTH, async ({ id }) => {
-		if (host.table.get(id) === undefined && !strangers.has(id) && !host.unfinished.has(id)) await evict(host, id);
+		if (known.has(id) || strangers.has(id) || host.unfinished.has(id)) return;
+		if (host.table.get(id) === undefined) await evict(host, id);
 	});
 	await sweepGenerations(host);
 }
@@ -81,7 +86,7 @@ function claim(host: Host, row: Sandbox, before: Before): Resident | undefined {
 async function repair(host: Host, resident: Resident, found: HostSandbox | undefined): Promise<void> {
 	const todo = repairOf(resident.record, found);
 	if (todo === "none" || (todo === "adopt" && isAdopted(resident, found))) return;
-	if (todo === "recover" && Date.now() < resident.recoverNotBeforeMs) return;
+	if (!(todo === "recover" ? resident.recovering : resident.repairing).isDue) return;
 	const { id } = resident;
 	host.log.info({ sandbox: id, state: resident.record.state, engine: found?.state, repair: todo }, "repairing");
 	try {
@@ -90,11 +95,24 @@ async function repair(host: Host, resident: Resident, found: HostSandbox | undef
 			recover(host, resident).catch((error: unknown) => {
 				host.log.warn({ err: error, sandbox: id }, "a recovery failed");
 			});
-		} else await resident.begin("repair", () => carryOut(host, resident, todo, found));
+		} else {
+			await resident.begin("repair", () => carryOut(host, resident, todo, found));
+			resident.repairing.worked();
+		}
 	} catch (error) {
-		host.log.warn({ err: error, sandbox: id, repair: todo }, "a repair failed; the next turn tries again");
+		resident.repairing.failed();
+		const { failures } = resident.repairing;
+		host.log.warn({ err: error, sandbox: id, repair: todo, failures }, "a repair failed; a later turn tries again");
+		if (failures === TOLD_AFTER) await tellFailing(host, id, todo, error);
 	}
 	if (todo === "fail" || todo === "fail_keeping_disk") host.repairSoon();
+}
+
+/** That a sandbox cannot be repaired is for its owner to know, once. */
+async function tellFailing(host: Host, id: string, todo: Repair, error: unknown): Promise<void> {
+	const message = error instanceof Error ? error.message : String(error);
+	const detail = { repair: todo, error: message.slice(0, 500) };
+	await tell(host.database, host.log, id, { kind: "repair_failed", reason: "crash", detail });
 }
 
 function isAdopted({ link, record, dozing }: Resident, found: HostSandbox | undefined): boolean {

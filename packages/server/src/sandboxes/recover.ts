@@ -31,7 +31,7 @@ async function comeBack(host: Host, resident: Resident): Promise<void> {
 				detail: { from: origin.from },
 			},
 		});
-		resident.calmDown();
+		resident.recovering.worked();
 		host.log.info({ sandbox: resident.id, from: origin.from }, "recovered");
 		host.expireAt(resident.record.endAt);
 	} catch (error) {
@@ -59,7 +59,7 @@ async function startFromWhatIsLeft(host: Host, resident: Resident): Promise<{ li
 
 async function stayFailed(host: Host, resident: Resident, error: unknown): Promise<void> {
 	resident.detach();
-	resident.backOff();
+	resident.recovering.failed();
 	const message = error instanceof Error ? error.message : String(error);
 	try {
 		await host.engine.destroy(resident.id, { keepDisk: true });

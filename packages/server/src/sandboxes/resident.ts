@@ -1,6 +1,7 @@
 import { DormiceError, untilAborted } from "@dormice/protocol";
 import type { Sandbox } from "../database/schema.ts";
 import type { Link } from "../guest/link.ts";
+import { Backoff } from "../lifetime/backoff.ts";
 
 /**
  * `rollback` ends with the sandbox running; `point` leaves it asleep, to wake from another state.
@@ -60,12 +61,11 @@ export class Resident {
 	fallNotBeforeMs = 0;
 	/** Memory of the host that it took when that was last looked at. */
 	memoryBytes = 0;
-	/** `Date.now()` before which it is not recovered again. */
-	recoverNotBeforeMs = 0;
+	/** Its recoveries, and its other repairs, that failed. */
+	readonly recovering = new Backoff();
+	readonly repairing = new Backoff();
 	/** `Date.now()` before which its timeout is not acted on again. */
 	expireNotBeforeMs = 0;
-	/** Recovered that often without success. */
-	#failures = 0;
 	#work: Work | undefined;
 	#works = 0;
 	#writes: Promise<unknown> = Promise.resolve();
@@ -148,18 +148,6 @@ export class Resident {
 		this.link?.[Symbol.dispose]();
 		this.link = undefined;
 		this.turn(false);
-	}
-
-	/** A recovery failed: each further one waits twice as long, a minute at most. */
-	backOff(): void {
-		this.recoverNotBeforeMs = Date.now() + Math.min(60_000, 1_000 * 2 ** this.#failures);
-		this.#failures++;
-	}
-
-	/** It runs: what failed before no longer counts. */
-	calmDown(): void {
-		this.#failures = 0;
-		this.recoverNotBeforeMs = 0;
 	}
 }
 

@@ -55,7 +55,7 @@ export async function awaken(host: Host, resident: Resident, options: WakeOption
 				return !unasked;
 			case "failed":
 				// A recovery failed a moment ago: requests do not make it happen more often.
-				if (Date.now() < resident.recoverNotBeforeMs) throw changing(resident.id);
+				if (!resident.recovering.isDue) throw changing(resident.id);
 				await untilAborted(recover(host, resident), options.signal);
 				return true;
 			case "checkpointing":
@@ -113,7 +113,7 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 		steps.done(host.log);
 		const { link } = started;
 		link.introduced.catch((error: unknown) => wakeAnew(host, resident, { link, origin: started.origin, error }));
-		resident.calmDown();
+		resident.recovering.worked();
 		host.expireAt(endAt);
 	} catch (error) {
 		await sleepOn(host, resident, error);
