@@ -19,10 +19,11 @@ suite("gateway", () => {
 	});
 	after(() => platform[Symbol.asyncDispose]());
 
-	/** Sends bytes as they are and returns what comes back until the end. */
-	async function raw(text: string): Promise<string> {
+	/** Sends bytes as they are and returns what comes back until the end, or until it has been quiet for a while. */
+	async function raw(text: string, quietMs = 0): Promise<string> {
 		const { port } = new URL(platform.url);
 		const socket = connect(Number(port), "127.0.0.1");
+		socket.setTimeout(quietMs, () => socket.end());
 		socket.write(text);
 		let answer = "";
 		for await (const chunk of socket) answer += String(chunk);
@@ -125,6 +126,31 @@ suite("gateway", () => {
 		assert.equal(platform.engine.openAtCheckpoint, 0);
 		await Sandbox.connect(sandbox.sandboxId, { ...platform.e2b, timeoutMs: 600_000 });
 	});
+
+	for (const [what, head] of [
+		["an announced trailer without chunks", "Trailer: X-Sum\r\n"],
+		["an upgrade with a body", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 44\r\n"],
+		["an upgrade that the application refuses", "Connection: Upgrade\r\nUpgrade: nothing\r\nContent-Length: 0\r\n"],
+		[
+			"an announcement of both",
+			"Trailer: X-Sum\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 44\r\n",
+		],
+	] as const) {
+		test(`${what} leaves no trace on the connections to the sandbox`, async () => {
+			const address = `Host: localhost\r\nE2b-Sandbox-Id: ${sandbox.sandboxId}\r\nE2b-Sandbox-Port: ${APP_PORT}\r\n`;
+			const smuggled = "GET /count HTTP/1.1\r\nHost: localhost\r\nX: yz\r\n\r\n";
+			const count = async () => Number(await (await platform.sandbox(sandbox.sandboxId, APP_PORT, "/count")).text());
+			const before = await count();
+			for (let i = 0; i < 8; i++) {
+				const answer = await raw(
+					`POST /echo HTTP/1.1\r\n${address}${head}\r\n${head.includes("44") ? smuggled : ""}`,
+					100,
+				);
+				assert.match(answer, /^HTTP\/1.1 (200|426) /);
+			}
+			assert.equal(await count(), before + 1, "what was sent as a body ran as no request");
+		});
+	}
 
 	test("a large body passes in bounded memory", async () => {
 		const megabytes = 256;

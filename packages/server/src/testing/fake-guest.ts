@@ -60,6 +60,13 @@ export class FakeGuest {
 		});
 		const app = createServer((req, res) => void guest.#serve(req, res));
 		app.on("upgrade", (req, socket) => {
+			if (req.headers.upgrade !== "websocket") {
+				socket
+					.on("error", () => socket.destroy())
+					.once("end", () => socket.end())
+					.resume();
+				return void socket.write("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n");
+			}
 			const key = createHash("sha1").update(`${req.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
 			socket.write(
 				`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${key.digest("base64")}\r\n\r\n`,
