@@ -8,6 +8,8 @@ import { Server } from "../server.ts";
 import { FakeEngine } from "./fake-engine.ts";
 import { TestPostgres } from "./postgres.ts";
 
+/** For the database's secrets. */
+export const SECRETS_KEY = "5ec2e7".padEnd(64, "0");
 export const API_KEY = "e2b_0000000000000000000000000000000000000000";
 
 /** A platform in this process: the real server and PostgreSQL, over a fake engine. */
@@ -48,6 +50,7 @@ export class TestPlatform implements AsyncDisposable {
 		startWaitMs = 20_000,
 		answerWithinMs = 30_000,
 		memoryMib = 1024,
+		secretsKey = SECRETS_KEY,
 	} = {}): Promise<void> {
 		const { config, secrets } = readConfig({
 			DORMICE_DATA: this.dataDir,
@@ -55,6 +58,7 @@ export class TestPlatform implements AsyncDisposable {
 			DORMICE_ENGINE_SOCKET: join(this.dataDir, "engine.sock"),
 			DATABASE_URL: this.databaseUrl,
 			DORMICE_API_KEY: API_KEY,
+			DORMICE_SECRETS_KEY: secretsKey,
 			DORMICE_CONCURRENT_STARTS: "2",
 			DORMICE_START_WAIT_MS: String(startWaitMs),
 			DORMICE_ANSWER_WITHIN_MS: String(answerWithinMs),

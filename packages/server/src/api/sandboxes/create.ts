@@ -5,7 +5,7 @@ import { chooseIsolation, keepIsolation } from "../../isolation/choice.ts";
 import { createSandbox, fromTemplate, type Source } from "../../sandboxes/create.ts";
 import { checkNetwork } from "../../sandboxes/network.ts";
 import type { Rest } from "../../sandboxes/rest.ts";
-import { findSnapshot, sourceOf } from "../../snapshots/snapshots.ts";
+import { findSnapshot, sourceOf, variablesOf } from "../../snapshots/snapshots.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { toSandbox } from "./answers.ts";
@@ -62,7 +62,7 @@ async function resolve(
 	if (snapshot !== undefined) {
 		const source = await sourceOf(host, templates, snapshot);
 		keepIsolation(source.isolation, { asked, metadata }, minimum);
-		return { source, envVars: snapshot.envVars };
+		return { source, envVars: variablesOf(host, snapshot) };
 	}
 	const template = templates.resolve(reference);
 	const isolation = chooseIsolation(host.isolations, { asked, metadata, template, minimum });
