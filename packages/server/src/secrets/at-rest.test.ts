@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import pg from "pg";
+import { dumpDatabase } from "../testing/dump.ts";
 import { APP_PORT } from "../testing/fake-guest.ts";
 import { SECRETS_KEY, TestPlatform, until } from "../testing/platform.ts";
 
@@ -23,19 +24,7 @@ suite("secrets at rest", { timeout: 120_000 }, () => {
 		await platform[Symbol.asyncDispose]();
 	});
 
-	/** Everything that the database holds, as text. */
-	const dump = async (): Promise<string> => {
-		const { rows: tables } = await database.query(
-			"select table_name as name from information_schema.tables where table_schema = 'public'",
-		);
-		assert.ok(tables.length > 10, "the query finds the tables");
-		let text = "";
-		for (const { name } of tables) {
-			const { rows } = await database.query(`select t::text as row from "${name}" t order by 1`);
-			text += rows.map(({ row }) => `${row}\n`).join("");
-		}
-		return text;
-	};
+	const dump = () => dumpDatabase(database);
 	const create = async (body: object) => {
 		const answer = await platform.api("POST", "/v2/sandboxes", { timeout: 600, ...body });
 		assert.equal(answer.status, 201, JSON.stringify(answer.body));

@@ -86,15 +86,16 @@ export class TestPlatform implements AsyncDisposable {
 		return { apiKey: API_KEY, apiUrl: this.url, sandboxUrl: this.url };
 	}
 
-	/** A request to the API; the body, if there is one, as JSON. */
+	/** A request to the API, of the operator unless with another key; the body, if there is one, as JSON. */
 	async api(
 		method: string,
 		path: string,
 		body?: unknown,
+		key = API_KEY,
 	): Promise<{ status: number; headers: Headers; body: unknown }> {
 		const response = await fetch(`${this.url}${path}`, {
 			method,
-			headers: { "x-api-key": API_KEY, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+			headers: { "x-api-key": key, ...(body === undefined ? {} : { "content-type": "application/json" }) },
 			...(body === undefined ? {} : { body: JSON.stringify(body) }),
 		});
 		const text = await response.text();

@@ -6,6 +6,7 @@ import { createSandbox, fromTemplate, type Source } from "../../sandboxes/create
 import { checkNetwork } from "../../sandboxes/network.ts";
 import type { Rest } from "../../sandboxes/rest.ts";
 import { findSnapshot, sourceOf, variablesOf } from "../../snapshots/snapshots.ts";
+import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { toSandbox } from "./answers.ts";
@@ -27,7 +28,7 @@ const VERSIONS: readonly Version[] = [
 /** Makes a sandbox; answers when it answers. */
 export function createRoutes(app: App, platform: Platform): void {
 	for (const { url, timeoutSeconds, mayBeOpen } of VERSIONS) {
-		app.post(url, { schema: { tags, body: CreateBody } }, async ({ body, team }, reply) => {
+		app.post(url, { config: MEMBER, schema: { tags, body: CreateBody } }, async ({ body, team }, reply) => {
 			const secure = body.secure === true || !mayBeOpen;
 			check(body, secure);
 			const { source, envVars } = await resolve(platform, team, body);

@@ -2,6 +2,7 @@ import { DormiceError, publicState } from "@dormice/protocol";
 import { Type } from "typebox";
 import { checkMinimum } from "../../isolation/choice.ts";
 import { fork } from "../../sandboxes/fork.ts";
+import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import { errorBody } from "../errors.ts";
 import type { Platform } from "../platform.ts";
@@ -23,7 +24,7 @@ const body = Type.Object({
 export function forkRoutes(app: App, platform: Platform): void {
 	const { host, templates } = platform;
 	const schema = { tags, params: SandboxParams, body };
-	app.post("/sandboxes/:sandboxID/fork", { schema }, async ({ id, params, body, team }, reply) => {
+	app.post("/sandboxes/:sandboxID/fork", { config: MEMBER, schema }, async ({ id, params, body, team }, reply) => {
 		const count = body.count ?? 1;
 		if (count < 1) throw new DormiceError("invalid_argument", "Count must be at least 1");
 		if (count > MAX_COUNT) throw new DormiceError("invalid_argument", `Count cannot be greater than ${MAX_COUNT}`);
