@@ -19,7 +19,7 @@ import { snapshotRoutes } from "./snapshots/snapshots.ts";
 import { teamRoutes } from "./teams.ts";
 import { templateRoutes } from "./templates/routes.ts";
 import { usageRoutes } from "./usage.ts";
-import { compileSchema } from "./validation.ts";
+import { checkTexts, compileSchema } from "./validation.ts";
 
 /** Fastify with our schemas' types. */
 export type App = FastifyInstance<
@@ -37,6 +37,7 @@ export async function openApi(platform: Platform): Promise<App> {
 	const app: App = Fastify({
 		bodyLimit: BODY_LIMIT_BYTES,
 		genReqId: () => newId("template"),
+		frameworkErrors: answerError(platform.host.log),
 		routerOptions: { ignoreTrailingSlash: true, maxParamLength: 512 },
 	}).withTypeProvider<TypeBoxTypeProvider>();
 	app.setValidatorCompiler(compileSchema);
@@ -77,7 +78,7 @@ function withAccess(schema: FastifySchema, access: Access | undefined): FastifyS
 	return access === undefined ? schema : Object.assign({}, schema, { "x-dormice-access": access });
 }
 
-/** Clients leave out a body, send an empty one, or forget its type: all mean an empty object. */
+/** Clients leave out a body, send an empty one, or forget its type: all mean an empty object. Text is text everywhere. */
 function acceptAnyJson(app: App): void {
 	const parse = app.getDefaultJsonParser("error", "error");
 	app.removeAllContentTypeParsers();
@@ -87,6 +88,7 @@ function acceptAnyJson(app: App): void {
 	});
 	app.addHook("preValidation", async (request) => {
 		request.body ??= {};
+		checkTexts(request);
 	});
 }
 

@@ -2,6 +2,7 @@ import { DormiceError } from "@dormice/protocol";
 import type { Static } from "typebox";
 import type { Team } from "../../identity/identity.ts";
 import { chooseIsolation, keepIsolation } from "../../isolation/choice.ts";
+import { checkAttached } from "../../sandboxes/bounds.ts";
 import { createSandbox, fromTemplate, type Source } from "../../sandboxes/create.ts";
 import { checkNetwork } from "../../sandboxes/network.ts";
 import type { Rest } from "../../sandboxes/rest.ts";
@@ -31,7 +32,10 @@ export function createRoutes(app: App, platform: Platform): void {
 		app.post(url, { config: MEMBER, schema: { tags, body: CreateBody } }, async ({ body, team }, reply) => {
 			const secure = body.secure === true || !mayBeOpen;
 			check(body, secure);
-			const { source, envVars } = await resolve(platform, team, body);
+			const metadata = body.metadata ?? {};
+			const { source, envVars: inherited } = await resolve(platform, team, body);
+			const envVars = { ...inherited, ...body.envVars };
+			checkAttached({ metadata, envVars });
 			const resident = await createSandbox(platform.host, {
 				teamId: team.id,
 				source,
@@ -42,8 +46,8 @@ export function createRoutes(app: App, platform: Platform): void {
 				secure,
 				allowInternetAccess: body.allow_internet_access,
 				network: body.network ?? {},
-				metadata: body.metadata ?? {},
-				envVars: { ...envVars, ...body.envVars },
+				metadata,
+				envVars,
 				rest: restAsked(body),
 				retention: body.retention ?? {},
 			});
@@ -91,6 +95,7 @@ function check(body: Static<typeof CreateBody>, secure: boolean): void {
 		refuse("network.allowPublicTraffic: false needs secure: true");
 	}
 	checkNetwork(body.network ?? {});
+	checkAttached({ metadata: body.metadata ?? {}, envVars: body.envVars ?? {} });
 	const mounts = body.volumeMounts ?? [];
 	if (mounts.length > 0) {
 		const lines = mounts.map((_, i) => `volume mount #${i}: this platform has no volumes yet`);

@@ -7,7 +7,7 @@ import type { App } from "../app.ts";
 import { errorBody } from "../errors.ts";
 import type { Platform } from "../platform.ts";
 import { toSandbox } from "./answers.ts";
-import { SandboxParams, Seconds, tags } from "./schemas.ts";
+import { GenerationReference, SandboxParams, Seconds, tags } from "./schemas.ts";
 import { checkTimeout } from "./timeout.ts";
 
 const MAX_COUNT = 100;
@@ -17,7 +17,7 @@ const body = Type.Object({
 	timeout: Type.Optional(Seconds),
 	count: Type.Optional(Type.Integer()),
 	/** Ours: a state of the sandbox's history, in place of what it is now. */
-	generationID: Type.Optional(Type.String()),
+	generationID: Type.Optional(GenerationReference),
 });
 
 /** Sandboxes that go on from what another is, or was. */

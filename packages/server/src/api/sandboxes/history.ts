@@ -10,11 +10,10 @@ import { rollback } from "../../sandboxes/rollback.ts";
 import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
-import { RetentionBody, SandboxParams, tags } from "./schemas.ts";
+import { GenerationReference, RetentionBody, SandboxParams, tags } from "./schemas.ts";
 
 /** Starts with a letter, so that none is mistaken for an option, and is never as long as an id. */
 const Label = Type.String({ pattern: "^[A-Za-z][A-Za-z0-9._-]{0,63}$" });
-const Reference = Type.String({ minLength: 1, maxLength: 64 });
 
 /** Ours, beside E2B's routes: a sandbox's stored states, and going back to them. Each goes by its id or its label. */
 export function historyRoutes(app: App, { host }: Platform): void {
@@ -40,7 +39,7 @@ export function historyRoutes(app: App, { host }: Platform): void {
 		},
 	);
 
-	const one = Type.Object({ sandboxID: Type.String(), generationID: Reference });
+	const one = Type.Object({ sandboxID: Type.String(), generationID: GenerationReference });
 	const path = "/sandboxes/:sandboxID/generations/:generationID";
 	app.delete(path, { config: MEMBER, schema: { tags, params: one } }, async ({ params, team }, reply) => {
 		const resident = host.table.owned(params.sandboxID, team.id);
@@ -65,14 +64,14 @@ export function historyRoutes(app: App, { host }: Platform): void {
 		},
 	);
 
-	const back = { tags, params, body: Type.Object({ generationID: Reference }) };
+	const back = { tags, params, body: Type.Object({ generationID: GenerationReference }) };
 	app.post("/sandboxes/:sandboxID/rollback", { config: MEMBER, schema: back }, async ({ params, body, team }) => {
 		const resident = host.table.owned(params.sandboxID, team.id);
 		const { generationId, replacedId } = await rollback(host, resident, body.generationID);
 		return { generationID: generationId, replacedID: replacedId };
 	});
 
-	const querystring = Type.Object({ from: Reference, to: Type.Optional(Reference) });
+	const querystring = Type.Object({ from: GenerationReference, to: Type.Optional(GenerationReference) });
 	app.get(
 		"/sandboxes/:sandboxID/diff",
 		{ config: MEMBER, schema: { tags, params, querystring } },

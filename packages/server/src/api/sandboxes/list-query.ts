@@ -12,7 +12,8 @@ export interface Cursor {
  * done when it comes here; the pairs are still encoded or not, depending on the client's age, and both are read.
  */
 export function decodeMetadata(filter: string | undefined): Record<string, string> {
-	const pairs: Record<string, string> = {};
+	// Without a prototype: `__proto__` is a key like any other.
+	const pairs: Record<string, string> = Object.create(null);
 	for (const pair of (filter ?? "").split("&")) {
 		if (pair === "") continue;
 		const at = pair.indexOf("=");
