@@ -145,6 +145,18 @@ suite("texts of requests", { timeout: 120_000 }, () => {
 		assert.deepEqual(detail.network, { denyOut: ["0.0.0.0/0"] });
 	});
 
+	test("a place in a list that no database has is none", async () => {
+		const lists = { "/v2/sandboxes": names.sandboxID, "/snapshots": names.snapshotID };
+		for (const [path, id] of Object.entries(lists)) {
+			for (const time of ["-271821-04-20T00:00:00.000Z", "+275760-09-13T00:00:00.000Z", "", "never"]) {
+				const token = Buffer.from(`${time}__${id}`).toString("base64url");
+				await refused("GET", `${path}?nextToken=${token}`, undefined, "next token");
+			}
+			const token = Buffer.from(`2026-01-01T00:00:00.000Z__${id}`).toString("base64url");
+			assert.equal((await platform.api("GET", `${path}?nextToken=${token}`)).status, 200);
+		}
+	});
+
 	test("a list by metadata minds every key", async () => {
 		const listed = (await platform.api("GET", "/v2/sandboxes?metadata=__proto__%3Dx")).body;
 		assert.deepEqual(listed, []);

@@ -7,6 +7,7 @@ import { deleteSnapshot, listSnapshots, takeSnapshot } from "../../snapshots/sna
 import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
+import { decodeMoment } from "../sandboxes/list-query.ts";
 import { SandboxParams } from "../sandboxes/schemas.ts";
 
 const tags = ["snapshots"];
@@ -73,8 +74,8 @@ function encodeToken({ createdAt, id, tag }: Snapshot): string {
 function decodeToken(token: string): { createdAt: Date; key: string } {
 	const [time = "", ...rest] = Buffer.from(token, "base64url").toString().split("__");
 	const key = rest.join("__");
-	const createdAt = new Date(time);
-	if (Number.isNaN(createdAt.getTime()) || !isId("template", key.split(":", 1)[0] ?? "")) {
+	const createdAt = decodeMoment(time);
+	if (createdAt === undefined || !isId("template", key.split(":", 1)[0] ?? "")) {
 		throw new DormiceError("invalid_argument", "Invalid next token");
 	}
 	return { createdAt, key };
