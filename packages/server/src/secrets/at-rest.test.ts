@@ -116,7 +116,13 @@ suite("secrets at rest", { timeout: 120_000 }, () => {
 		const swap = "update sandboxes set access_token = (select access_token from sandboxes where id = $2) where id = $1";
 		await database.query(swap, [id, one.sandboxID]);
 		await platform.start({ untilReady: false });
-		await until(async () => (await platform.api("GET", `/sandboxes/${id}`)).status === 503);
+		let health = "";
+		await until(async () => {
+			health = await (await fetch(`${platform.url}/health`)).text();
+			return health.includes("server's log");
+		});
+		assert.ok(!health.includes(id), "whoever asks for health has no key");
+		assert.equal((await platform.api("GET", `/sandboxes/${id}`)).status, 503);
 		await database.query("update sandboxes set access_token = $2 where id = $1", [id, own]);
 		await until(async () => (await fetch(`${platform.url}/health`)).status === 204);
 	});

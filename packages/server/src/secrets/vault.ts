@@ -55,9 +55,12 @@ export class Vault {
 	/** Throws `not_set_up` for what another key sealed, `internal` for what is damaged or lies in another place. */
 	open(text: Sealed, place: Place): string {
 		const [version, keyId = "", body = ""] = text.split(".");
-		const where = `${place.table}.${place.column} of ${place.row}`;
+		const where = `${place.table}.${place.column}`;
 		if (version === VERSION && keyId !== this.keyId) {
-			throw new DormiceError("not_set_up", `${where} is sealed with key ${keyId}, and this server has ${this.keyId}.`);
+			throw new DormiceError(
+				"not_set_up",
+				`A value of ${where} is sealed with key ${keyId}, and this server has ${this.keyId}.`,
+			);
 		}
 		try {
 			const bytes = Buffer.from(body, "base64url");
@@ -68,7 +71,11 @@ export class Vault {
 			decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
 			return decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES), undefined, "utf8") + decipher.final("utf8");
 		} catch (cause) {
-			throw new DormiceError("internal", `${where} is not what was sealed there: restore it from a backup.`, { cause });
+			throw new DormiceError(
+				"internal",
+				`${where} of ${place.row} is not what was sealed there: restore it from a backup.`,
+				{ cause },
+			);
 		}
 	}
 }
