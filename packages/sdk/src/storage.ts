@@ -40,7 +40,7 @@ export class Storage {
 		return body as StorageUsage;
 	}
 
-	/** For operators. Deletes what is superfluous now, which the platform does by itself every few minutes; `dryRun` tells what it would be. */
+	/** For operators. Deletes what no retention keeps, which the platform does by itself every few minutes; `dryRun` tells what it would be. */
 	async collect(options: { dryRun?: boolean; signal?: AbortSignal } = {}): Promise<Superfluous> {
 		const { dryRun, ...rest } = options;
 		const { body } = await call(this.#endpoint, "POST", "/gc", { body: { dryRun }, ...rest });

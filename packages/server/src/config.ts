@@ -67,7 +67,7 @@ function required(env: NodeJS.ProcessEnv, name: string, meaning: string): string
 	return value;
 }
 
-/** The value itself is told to nobody. */
+/** Its error never has the value. */
 function secretsKey(env: NodeJS.ProcessEnv): string | undefined {
 	const value = text(env, "DORMICE_SECRETS_KEY");
 	if (value === undefined || /^[0-9a-f]{64}$/.test(value)) return value;
