@@ -14,6 +14,7 @@ export interface Config {
 /** Variables that name resources of the platform; `up` and `setup` remember them. */
 const PASSED_ON = [
 	"DATABASE_URL",
+	"DORMICE_SECRETS_KEY",
 	"DORMICE_POOL",
 	"DORMICE_POOL_GIB",
 	"DORMICE_SLOT_NET",

@@ -13,6 +13,7 @@ export const REASONS = {
 	template_not_found: { status: 404, code: Code.NotFound },
 	generation_not_found: { status: 404, code: Code.NotFound },
 	rootfs_not_found: { status: 404, code: Code.NotFound },
+	team_not_found: { status: 404, code: Code.NotFound },
 	process_not_found: { status: 404, code: Code.NotFound },
 	path_not_found: { status: 404, code: Code.NotFound },
 	watcher_not_found: { status: 404, code: Code.NotFound },

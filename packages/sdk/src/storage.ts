@@ -19,14 +19,15 @@ export interface Superfluous {
 
 export interface StorageUsage {
 	sandboxes: (Share & { sandboxID: string })[];
-	templates: (Share & { templateID: string; alias: string | null })[];
 	snapshots: (Share & { snapshotID: string })[];
 	superfluous: Superfluous;
-	totalBytes: number;
-	freeBytes: number;
+	/** Told to operators. */
+	templates?: (Share & { templateID: string; alias: string | null })[];
+	totalBytes?: number;
+	freeBytes?: number;
 }
 
-/** What is stored on a platform. */
+/** What is stored on a platform; with a member's key, what its team has there. */
 export class Storage {
 	readonly #endpoint: Endpoint;
 
@@ -39,7 +40,7 @@ export class Storage {
 		return body as StorageUsage;
 	}
 
-	/** Deletes what is superfluous now, which the platform does by itself every few minutes; `dryRun` tells what it would be. */
+	/** For operators. Deletes what no retention keeps, which the platform does by itself every few minutes; `dryRun` tells what it would be. */
 	async collect(options: { dryRun?: boolean; signal?: AbortSignal } = {}): Promise<Superfluous> {
 		const { dryRun, ...rest } = options;
 		const { body } = await call(this.#endpoint, "POST", "/gc", { body: { dryRun }, ...rest });

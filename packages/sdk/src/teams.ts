@@ -23,7 +23,7 @@ export class Teams {
 		return { teamID, name, minimumIsolation };
 	}
 
-	/** Counts for sandboxes made from now on, of templates, snapshots and forks. */
+	/** For operators. Counts for sandboxes made from now on, of templates, snapshots and forks. */
 	async setMinimumIsolation(minimum: Isolation | null, options: { signal?: AbortSignal } = {}): Promise<Team> {
 		const { teamID } = await this.mine(options);
 		const { body } = await call(this.#endpoint, "PATCH", `/teams/${encodeURIComponent(teamID)}`, {

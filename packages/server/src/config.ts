@@ -22,6 +22,8 @@ export interface Config {
 	/** The domain, with its port if it has one, below which sandboxes have host names: `3000-<id>.<domain>`. */
 	domain: string | undefined;
 	engineSocket: string;
+	/** Where the key for the database's secrets lies, unless it was given. */
+	secretsKeyPath: string;
 	/** Whether sandboxes may run in virtual machines in software, where somebody asks for them. */
 	allowEmulation: boolean;
 	/** How many sandboxes may be started from disk at the same time. */
@@ -50,6 +52,8 @@ export interface Secrets {
 	databaseUrl: string;
 	/** A key that must work; only its hash is stored. */
 	apiKey: string | undefined;
+	/** The key for the database's secrets, where several servers share one database. */
+	secretsKey: string | undefined;
 }
 
 function text(env: NodeJS.ProcessEnv, name: string): string | undefined {
@@ -61,6 +65,16 @@ function required(env: NodeJS.ProcessEnv, name: string, meaning: string): string
 	const value = text(env, name);
 	if (value === undefined) throw new DormiceError("invalid_argument", `Set ${name}: ${meaning}.`);
 	return value;
+}
+
+/** Its error never has the value. */
+function secretsKey(env: NodeJS.ProcessEnv): string | undefined {
+	const value = text(env, "DORMICE_SECRETS_KEY");
+	if (value === undefined || /^[0-9a-f]{64}$/.test(value)) return value;
+	throw new DormiceError(
+		"invalid_argument",
+		"DORMICE_SECRETS_KEY must be 64 hexadecimal digits: `openssl rand -hex 32`.",
+	);
 }
 
 function integer(env: NodeJS.ProcessEnv, name: string, fallback: number, min: number, max: number): number {
@@ -82,6 +96,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Conf
 		port: integer(env, "DORMICE_PORT", 3999, 0, 65535),
 		domain: text(env, "DORMICE_DOMAIN")?.toLowerCase(),
 		engineSocket: text(env, "DORMICE_ENGINE_SOCKET") ?? join(dataDir, "run", "engine.sock"),
+		secretsKeyPath: join(dataDir, "secrets.key"),
 		allowEmulation: integer(env, "DORMICE_ALLOW_EMULATION", 0, 0, 1) === 1,
 		concurrentStarts: integer(env, "DORMICE_CONCURRENT_STARTS", availableParallelism(), 1, 1024),
 		startWaitMs: integer(env, "DORMICE_START_WAIT_MS", 20_000, 0, 600_000),
@@ -110,6 +125,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Conf
 	const secrets: Secrets = {
 		databaseUrl: required(env, "DATABASE_URL", "the PostgreSQL to use, as postgres://user@host/database"),
 		apiKey: text(env, "DORMICE_API_KEY"),
+		secretsKey: secretsKey(env),
 	};
 	return { config: Object.freeze(config), secrets: Object.freeze(secrets) };
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError } from "@dormice/protocol";
 import { openApi } from "./api/app.ts";
 import type { Config, Secrets } from "./config.ts";
-import { type Database, fromDatabaseError, openDatabase, pingDatabase } from "./database/database.ts";
+import { fromDatabaseError, openDatabase, pingDatabase } from "./database/database.ts";
 import { migrate } from "./database/migrate.ts";
 import { forgetOld } from "./database/retention.ts";
 import { connectEngine } from "./engine/client.ts";
@@ -22,6 +22,7 @@ import { checkPool } from "./sandboxes/pool.ts";
 import { reconcile } from "./sandboxes/reconcile.ts";
 import { Table } from "./sandboxes/table.ts";
 import { expire } from "./sandboxes/timeout.ts";
+import { openVault, requireKey } from "./secrets/key.ts";
 import { Preparation } from "./templates/preparation.ts";
 import { Spares } from "./templates/spares.ts";
 import { Templates } from "./templates/templates.ts";
@@ -63,6 +64,7 @@ export class Server implements AsyncDisposable {
 
 	static async open({ config, secrets, log }: ServerOptions): Promise<Server> {
 		await using owned = new AsyncDisposableStack();
+		const vault = await openVault(config, secrets);
 		const database = openDatabase(secrets.databaseUrl, log);
 		owned.defer(() => database.destroy());
 
@@ -75,6 +77,7 @@ export class Server implements AsyncDisposable {
 			config,
 			log,
 			database,
+			vault,
 			engine: connectEngine(config.engineSocket),
 			table,
 			starts: new Queue(config.concurrentStarts, config.startWaitMs),
@@ -152,9 +155,9 @@ export class Server implements AsyncDisposable {
 function beginning(host: Host, secrets: Secrets): () => Promise<void> {
 	return async () => {
 		if (host.table.loaded) return;
-		await openSchema(host.database, secrets);
+		await openSchema(host, secrets);
 		await checkPool(host);
-		await host.table.load(host.database);
+		await host.table.load(host);
 	};
 }
 
@@ -179,8 +182,9 @@ async function finishWork(table: Table, preparation: Preparation): Promise<void>
 	await Promise.race([Promise.all([...work, preparation.idle()]), sleep(FINISH_MS, undefined, { ref: false })]);
 }
 
-async function openSchema(database: Database, { apiKey }: Secrets): Promise<void> {
-	await migrate(database);
+async function openSchema({ database, vault }: Host, { apiKey }: Secrets): Promise<void> {
+	await migrate(database, vault);
+	await requireKey(database, vault);
 	if (apiKey !== undefined) await ensureKey(database, apiKey);
 }
 

@@ -9,7 +9,7 @@ export function duCommand(config: Config): Command {
 		.summary("show what takes how much storage")
 		.description(
 			"Shows what each sandbox, template and snapshot holds of the platform's storage, disks and stored states together.\n" +
-				"What several share counts in each; FREED is what would be free without that one.",
+				"What several share counts in each; FREED is what would be free without that one.\nWith a member's key: what its team has.",
 		)
 		.addHelpText("after", "\nExample:\n  dormice du")
 		.action(async (options: CommonOptions) => {
@@ -18,7 +18,7 @@ export function duCommand(config: Config): Command {
 			const rows = [
 				...usage.sandboxes.map((one) => ({ kind: "sandbox", name: one.sandboxID, ...one })),
 				...usage.snapshots.map((one) => ({ kind: "snapshot", name: one.snapshotID, ...one })),
-				...usage.templates.map((one) => ({ kind: "template", name: one.alias ?? one.templateID, ...one })),
+				...(usage.templates ?? []).map((one) => ({ kind: "template", name: one.alias ?? one.templateID, ...one })),
 			];
 			printTable(
 				["KIND", "NAME", "STATES", "HOLDS", "SHARED", "FREED"],
@@ -34,6 +34,9 @@ export function duCommand(config: Config): Command {
 			const { generationIDs, freedBytes } = usage.superfluous;
 			if (generationIDs.length > 0)
 				printLine(`superfluous: ${generationIDs.length} stored states, ${size(freedBytes)}`);
-			printLine(`${size(usage.freeBytes)} of ${size(usage.totalBytes)} are free`);
+			const { freeBytes, totalBytes } = usage;
+			if (freeBytes !== undefined && totalBytes !== undefined) {
+				printLine(`${size(freeBytes)} of ${size(totalBytes)} are free`);
+			}
 		});
 }

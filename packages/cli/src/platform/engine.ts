@@ -29,7 +29,7 @@ export function engineError(error: unknown): DormiceError {
 export function engineService(
 	paths: PlatformPaths,
 	user: UserIds,
-	{ DATABASE_URL: _, ...variables }: Variables,
+	{ DATABASE_URL: _url, DORMICE_SECRETS_KEY: _key, ...variables }: Variables,
 	searchPath: string,
 ): Service {
 	const runsc = locate("runsc", searchPath);

@@ -11,6 +11,8 @@ export interface PlatformPaths {
 	readonly settings: string;
 	readonly variables: string;
 	readonly apiKey: string;
+	/** The key that secrets in the database are sealed with. A backup of the database is worth nothing without it. */
+	readonly secretsKey: string;
 	readonly postgres: string;
 	readonly guest: string;
 	/** What microVMs boot. */
@@ -41,6 +43,7 @@ export function platformPaths(dataDir: string): PlatformPaths {
 		settings: join(data, "config.json"),
 		variables: join(data, "variables.json"),
 		apiKey: join(data, "api-key"),
+		secretsKey: join(data, "secrets.key"),
 		postgres: join(data, "postgres"),
 		guest: join(data, "guest"),
 		kernel: join(data, "kernel"),

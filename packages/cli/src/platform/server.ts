@@ -14,12 +14,13 @@ export function serverService(paths: PlatformPaths, user: UserIds, settings: Set
 	const databaseUrl = variables.DATABASE_URL ?? postgresUrl(paths);
 	const url = platformUrl(settings);
 	const cache = join(paths.cache, "server");
+	const secretsKey = variables.DORMICE_SECRETS_KEY === undefined ? [paths.secretsKey] : [];
 	return {
 		name: "server",
 		title: "Start the server",
 		command: confined([NODE, `${REPOSITORY}/packages/server/src/main.ts`], {
 			...user,
-			readOnly: [REPOSITORY, paths.run, paths.sandboxLogs, ...socketDirectory(databaseUrl)],
+			readOnly: [REPOSITORY, paths.run, paths.sandboxLogs, ...secretsKey, ...socketDirectory(databaseUrl)],
 			writable: [cache],
 			emptyRoot: paths.emptyRoot,
 		}),

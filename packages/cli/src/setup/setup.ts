@@ -11,6 +11,7 @@ import { guestStep } from "./guest.ts";
 import { hasMicrovms, microvmSteps } from "./microvm.ts";
 import { packagesStep } from "./packages.ts";
 import { runscStep } from "./runsc.ts";
+import { secretsKeyStep } from "./secrets-key.ts";
 import type { SetupStep } from "./step.ts";
 
 /** What is set up only for those who want it. */
@@ -38,6 +39,7 @@ function platformSteps({ paths, path, variables, microvms }: SetupOptions): Setu
 	return [
 		directoriesStep(paths),
 		apiKeyStep(paths),
+		...(variables.DORMICE_SECRETS_KEY === undefined ? [secretsKeyStep(paths)] : []),
 		guestStep(paths.guest, path),
 		...(withMicrovms ? microvmSteps(paths, path, variables) : []),
 		...(variables.DATABASE_URL === undefined ? [databaseStep(paths)] : []),

@@ -2,7 +2,14 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { newId } from "@dormice/protocol";
 import swagger from "@fastify/swagger";
 import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from "fastify";
+import Fastify, {
+	type FastifyBaseLogger,
+	type FastifyInstance,
+	type FastifySchema,
+	type RawServerDefault,
+} from "fastify";
+import type { Access } from "../identity/role.ts";
+import { guard } from "./access.ts";
 import { answerError, answerUnknownRoute } from "./errors.ts";
 import { health } from "./health.ts";
 import { notImplemented } from "./not-implemented.ts";
@@ -12,7 +19,7 @@ import { snapshotRoutes } from "./snapshots/snapshots.ts";
 import { teamRoutes } from "./teams.ts";
 import { templateRoutes } from "./templates/routes.ts";
 import { usageRoutes } from "./usage.ts";
-import { compileSchema } from "./validation.ts";
+import { checkTexts, compileSchema } from "./validation.ts";
 
 /** Fastify with our schemas' types. */
 export type App = FastifyInstance<
@@ -30,6 +37,7 @@ export async function openApi(platform: Platform): Promise<App> {
 	const app: App = Fastify({
 		bodyLimit: BODY_LIMIT_BYTES,
 		genReqId: () => newId("template"),
+		frameworkErrors: answerError(platform.host.log),
 		routerOptions: { ignoreTrailingSlash: true, maxParamLength: 512 },
 	}).withTypeProvider<TypeBoxTypeProvider>();
 	app.setValidatorCompiler(compileSchema);
@@ -47,14 +55,13 @@ export async function openApi(platform: Platform): Promise<App> {
 			components: { securitySchemes: { key: { type: "apiKey", in: "header", name: "X-API-Key" } } },
 			security: [{ key: [] }],
 		},
+		transform: ({ schema, url, route }) => ({ schema: withAccess(schema, route.config?.access), url }),
 	});
 	health(app, platform);
 	app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
 
 	await app.register(async (guarded: App) => {
-		guarded.addHook("onRequest", async (request) => {
-			request.team = await platform.identity.authenticate(request.headers);
-		});
+		guard(guarded, platform.identity);
 		sandboxRoutes(guarded, platform);
 		snapshotRoutes(guarded, platform);
 		templateRoutes(guarded, platform);
@@ -66,7 +73,12 @@ export async function openApi(platform: Platform): Promise<App> {
 	return app;
 }
 
-/** Clients leave out a body, send an empty one, or forget its type: all mean an empty object. */
+/** The document says of each operation whose key it asks for. */
+function withAccess(schema: FastifySchema, access: Access | undefined): FastifySchema {
+	return access === undefined ? schema : Object.assign({}, schema, { "x-dormice-access": access });
+}
+
+/** Clients leave out a body, send an empty one, or forget its type: all mean an empty object. Text is text everywhere. */
 function acceptAnyJson(app: App): void {
 	const parse = app.getDefaultJsonParser("error", "error");
 	app.removeAllContentTypeParsers();
@@ -76,6 +88,7 @@ function acceptAnyJson(app: App): void {
 	});
 	app.addHook("preValidation", async (request) => {
 		request.body ??= {};
+		checkTexts(request);
 	});
 }
 

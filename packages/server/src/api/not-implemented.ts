@@ -1,5 +1,6 @@
 import { DormiceError } from "@dormice/protocol";
 import type { HTTPMethods } from "fastify";
+import { MEMBER } from "./access.ts";
 import type { App } from "./app.ts";
 
 /** Of E2B's API, what this platform does not do yet. Clients are told so, rather than that there is no such thing. */
@@ -26,6 +27,7 @@ export function notImplemented(app: App): void {
 		app.route({
 			method,
 			url,
+			config: MEMBER,
 			schema: { hide: true },
 			handler: async (request) => {
 				throw new DormiceError(

@@ -1,4 +1,5 @@
 import type { Identity, Team } from "../identity/identity.ts";
+import type { Access, Role } from "../identity/role.ts";
 import type { Idleness } from "../idleness/idleness.ts";
 import type { Sampler } from "../metrics/sample.ts";
 import type { Host } from "../sandboxes/host.ts";
@@ -23,5 +24,10 @@ declare module "fastify" {
 	interface FastifyRequest {
 		/** Who asks; set on every route that needs a key. */
 		team: Team;
+		role: Role;
+	}
+	interface FastifyContextConfig {
+		/** Whose key this route asks for. Every route that needs a key says it, or the server does not start. */
+		access?: Access;
 	}
 }

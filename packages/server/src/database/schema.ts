@@ -1,9 +1,11 @@
 import type { Isolation, SandboxState } from "@dormice/protocol";
 import type { ColumnType, Generated, Insertable, JSONColumnType, Selectable, Updateable } from "kysely";
+import type { Role } from "../identity/role.ts";
 import type { IsolationWish } from "../isolation/choice.ts";
 import type { Network } from "../sandboxes/network.ts";
 import type { DozeMode } from "../sandboxes/rest.ts";
 import type { Retention } from "../sandboxes/retention.ts";
+import type { Sealed } from "../secrets/vault.ts";
 
 /** Columns that may be empty are `null` here, as SQL has it: rows are the one place where Dormice says null. */
 export interface Schema {
@@ -18,10 +20,17 @@ export interface Schema {
 	transitions: TransitionsTable;
 	metrics: MetricsTable;
 	pools: PoolsTable;
+	secretKeys: SecretKeysTable;
 }
 
 /** The hosts' pools whose disks and generations this database knows. */
 interface PoolsTable {
+	id: string;
+	createdAt: Generated<Date>;
+}
+
+/** The keys that something in this database is sealed with, by their ids. */
+interface SecretKeysTable {
 	id: string;
 	createdAt: Generated<Date>;
 }
@@ -40,6 +49,7 @@ interface ApiKeysTable {
 	name: string;
 	/** SHA-256 of the key: keys are random, so a plain hash is as good as a slow one and costs nothing per request. */
 	hash: Buffer;
+	role: Generated<Role>;
 	createdAt: Generated<Date>;
 }
 
@@ -92,7 +102,7 @@ interface GenerationsTable {
 	/** What its maker called it. */
 	label: string | null;
 	/** The token that the supervisor in its memory asks for; null: none. */
-	accessToken: string | null;
+	accessToken: Sealed | null;
 	/** Found to be not what was written. */
 	corrupt: Generated<boolean>;
 	createdAt: ColumnType<Date, Date | string, never>;
@@ -113,7 +123,7 @@ interface SnapshotsTable {
 	memoryMib: number;
 	diskMib: number;
 	pids: number;
-	envVars: JSONColumnType<Record<string, string>>;
+	envVars: Sealed;
 	createdAt: Generated<Date>;
 }
 
@@ -141,12 +151,12 @@ interface SandboxesTable {
 	autoPause: boolean;
 	autoPauseMemory: boolean;
 	autoResume: boolean;
-	accessToken: string | null;
-	trafficToken: string | null;
+	accessToken: Sealed | null;
+	trafficToken: Sealed | null;
 	allowInternetAccess: boolean | null;
-	network: JSONColumnType<Network>;
+	network: Sealed;
 	metadata: JSONColumnType<Record<string, string>>;
-	envVars: JSONColumnType<Record<string, string>>;
+	envVars: Sealed;
 	cpuCount: number;
 	memoryMib: number;
 	diskMib: number;
@@ -205,7 +215,18 @@ interface MetricsTable {
 	diskTotalBytes: number;
 }
 
-export type Sandbox = Selectable<SandboxesTable>;
+export type SandboxRow = Selectable<SandboxesTable>;
+/** What of a sandbox's row is sealed. */
+export interface SandboxSecrets {
+	accessToken: string | null;
+	trafficToken: string | null;
+	/** Its rules may add headers with somebody's credentials. */
+	network: Network;
+	envVars: Record<string, string>;
+}
+/** A row as memory has it: opened once, with what it was opened from. */
+export type Sandbox = Omit<SandboxRow, keyof SandboxSecrets> &
+	SandboxSecrets & { readonly sealed: Pick<SandboxRow, keyof SandboxSecrets> };
 export type NewSandbox = Insertable<SandboxesTable>;
 export type SandboxChange = Updateable<SandboxesTable>;
 export type Template = Selectable<TemplatesTable>;

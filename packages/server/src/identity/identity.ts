@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { DormiceError, type Isolation } from "@dormice/protocol";
+import { sql } from "kysely";
 import { type Database, fromDatabaseError } from "../database/database.ts";
+import type { Role } from "./role.ts";
 
 /** Who asks. */
 export interface Team {
@@ -11,8 +13,14 @@ export interface Team {
 	minimumIsolation: Isolation | null;
 }
 
+/** Whose key a request carries, and what it may do. */
+export interface Caller {
+	team: Team;
+	role: Role;
+}
+
 interface Known {
-	team: Team | undefined;
+	caller: Caller | undefined;
 	untilMs: number;
 }
 
@@ -20,7 +28,7 @@ interface Known {
 const BELIEVED_MS = 30_000;
 const MAX_KNOWN = 10_000;
 
-/** API keys → teams. Keys are stored, compared and remembered as hashes only. */
+/** API keys → teams and roles. Keys are stored, compared and remembered as hashes only. */
 export class Identity {
 	readonly #database: Database;
 	readonly #known = new Map<string, Known>();
@@ -29,8 +37,8 @@ export class Identity {
 		this.#database = database;
 	}
 
-	/** The team of a request's key: `X-API-Key`, or `Authorization: Bearer`. Throws `unauthenticated`. */
-	async authenticate(headers: IncomingHttpHeaders): Promise<Team> {
+	/** The team and role of a request's key: `X-API-Key`, or `Authorization: Bearer`. Throws `unauthenticated`. */
+	async authenticate(headers: IncomingHttpHeaders): Promise<Caller> {
 		const key = keyOf(headers);
 		if (key === undefined) {
 			throw new DormiceError("unauthenticated", "authorization header is missing: send your API key as X-API-Key");
@@ -38,17 +46,25 @@ export class Identity {
 		const hash = hashKey(key);
 		const name = hash.toString("base64");
 		const known = this.#known.get(name);
-		const team = known !== undefined && known.untilMs > Date.now() ? known.team : await this.#ask(name, hash);
-		if (team === undefined) {
+		const caller = known !== undefined && known.untilMs > Date.now() ? known.caller : await this.#ask(name, hash);
+		if (caller === undefined) {
 			throw new DormiceError("unauthenticated", "Invalid API key: this platform has no such key.");
 		}
-		return team;
+		return caller;
 	}
 
-	/** Changes what a team says. Other servers believe what they know for half a minute. */
-	async change(team: Team, set: { minimumIsolation: Isolation | null }): Promise<void> {
+	/**
+	 * Changes what a team says; answers it as it is then, undefined if there is none with this id. Other servers believe
+	 * what they know for half a minute.
+	 */
+	async change(teamId: string, set: { minimumIsolation: Isolation | null }): Promise<Team | undefined> {
 		try {
-			await this.#database.updateTable("teams").set(set).where("id", "=", team.id).execute();
+			return await this.#database
+				.updateTable("teams")
+				.set(set)
+				.where(sql<string>`id::text`, "=", teamId)
+				.returning(["id", "name", "minimumIsolation"])
+				.executeTakeFirst();
 		} catch (error) {
 			throw fromDatabaseError(error, "changing a team");
 		} finally {
@@ -56,11 +72,11 @@ export class Identity {
 		}
 	}
 
-	async #ask(name: string, hash: Buffer): Promise<Team | undefined> {
-		const team = await this.#database
+	async #ask(name: string, hash: Buffer): Promise<Caller | undefined> {
+		const row = await this.#database
 			.selectFrom("apiKeys")
 			.innerJoin("teams", "teams.id", "apiKeys.teamId")
-			.select(["teams.id", "teams.name", "teams.minimumIsolation"])
+			.select(["teams.id", "teams.name", "teams.minimumIsolation", "apiKeys.role"])
 			.where("apiKeys.hash", "=", hash)
 			.executeTakeFirst()
 			.catch((error: unknown) => {
@@ -68,12 +84,13 @@ export class Identity {
 			});
 		// Forgetting everything now and then is the cheapest bound there is.
 		if (this.#known.size >= MAX_KNOWN) this.#known.clear();
-		this.#known.set(name, { team, untilMs: Date.now() + BELIEVED_MS });
-		return team;
+		const caller = row === undefined ? undefined : toCaller(row);
+		this.#known.set(name, { caller, untilMs: Date.now() + BELIEVED_MS });
+		return caller;
 	}
 }
 
-/** Makes sure that the key works, for the first team, which is made if there is none. */
+/** Makes sure that the key works and is an operator's, for the first team, which is made if there is none. */
 export async function ensureKey(db: Database, key: string): Promise<void> {
 	await db.transaction().execute(async (queries) => {
 		const team = await queries
@@ -84,10 +101,14 @@ export async function ensureKey(db: Database, key: string): Promise<void> {
 			.executeTakeFirstOrThrow();
 		await queries
 			.insertInto("apiKeys")
-			.values({ teamId: team.id, name: "first", hash: hashKey(key) })
-			.onConflict((conflict) => conflict.column("hash").doNothing())
+			.values({ teamId: team.id, name: "first", hash: hashKey(key), role: "operator" })
+			.onConflict((conflict) => conflict.column("hash").doUpdateSet({ role: "operator" }))
 			.execute();
 	});
+}
+
+function toCaller({ role, ...team }: Team & { role: Role }): Caller {
+	return { team, role };
 }
 
 /** The key a request carries. */

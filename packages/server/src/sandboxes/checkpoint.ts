@@ -114,7 +114,7 @@ async function commit(
 		const { id, epoch, accessToken } = resident.record;
 		try {
 			await host.database.transaction().execute(async (queries) => {
-				const row = generationRow(generation, { sandboxId: id, accessToken, label });
+				const row = generationRow(host, generation, { sandboxId: id, accessToken, label });
 				await queries.insertInto("generations").values(row).execute();
 				const { numUpdatedRows } = await queries
 					.updateTable("sandboxes")

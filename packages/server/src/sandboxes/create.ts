@@ -13,6 +13,7 @@ import type { Network } from "./network.ts";
 import { Resident } from "./resident.ts";
 import { type Rest, restOf } from "./rest.ts";
 import { type Retention, retentionAsked } from "./retention.ts";
+import { openRow, sealSecrets } from "./row.ts";
 import { limitsOf, type Origin, start } from "./start.ts";
 
 /** What a new sandbox begins as: a template's stored state, or one of another sandbox. */
@@ -130,13 +131,15 @@ async function insert(host: Host, request: CreateRequest & { rest: Rest }, id: s
 		autoPause: request.autoPause,
 		autoPauseMemory: request.autoPauseMemory,
 		autoResume: request.autoResume,
-		// A supervisor that asks for a token goes on doing so: it gets another one.
-		accessToken: request.secure || typeof former?.accessToken === "string" ? token() : null,
-		trafficToken: isPrivate ? token() : null,
+		...sealSecrets(host.vault, id, {
+			// A supervisor that asks for a token goes on doing so: it gets another one.
+			accessToken: request.secure || typeof former?.accessToken === "string" ? token() : null,
+			trafficToken: isPrivate ? token() : null,
+			network,
+			envVars: request.envVars,
+		}),
 		allowInternetAccess: request.allowInternetAccess ?? null,
-		network: JSON.stringify(network),
 		metadata: JSON.stringify(request.metadata),
-		envVars: JSON.stringify(request.envVars),
 		...limits,
 		...request.rest,
 		retention: JSON.stringify(request.retention),
@@ -147,8 +150,8 @@ async function insert(host: Host, request: CreateRequest & { rest: Rest }, id: s
 	// Between the row and its place in the table, the repair loop must not take it for somebody else's.
 	host.unfinished.add(row.id);
 	try {
-		const record = await host.database.insertInto("sandboxes").values(row).returningAll().executeTakeFirstOrThrow();
-		const resident = new Resident(record);
+		const inserted = await host.database.insertInto("sandboxes").values(row).returningAll().executeTakeFirstOrThrow();
+		const resident = new Resident(openRow(host.vault, inserted));
 		host.table.add(resident);
 		return resident;
 	} catch (error) {

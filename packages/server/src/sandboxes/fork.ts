@@ -4,7 +4,7 @@ import { eachOf } from "../lifetime/each-of.ts";
 import type { Templates } from "../templates/templates.ts";
 import { checkpoint } from "./checkpoint.ts";
 import { createSandbox, type Source } from "./create.ts";
-import { findGeneration } from "./generations.ts";
+import { findGeneration, formerToken } from "./generations.ts";
 import type { Host } from "./host.ts";
 import type { Resident } from "./resident.ts";
 import { limitsOf } from "./start.ts";
@@ -41,7 +41,7 @@ export async function fork(
 		const { doze, dozeAfterMs, sleepAfterMs } = record;
 		const request = {
 			teamId,
-			source: forkSource(templates, record.templateId, generation, limitsOf(record)),
+			source: forkSource(host, templates, record.templateId, generation, limitsOf(record)),
 			timeoutSeconds,
 			autoPause,
 			autoPauseMemory,
@@ -69,14 +69,23 @@ export async function fork(
 
 /** Another sandbox's state as what a new one begins as. */
 export function forkSource(
+	host: Host,
 	templates: Templates,
 	templateId: string,
-	{ id, isolation, memory, accessToken }: Pick<GenerationRow, "id" | "isolation" | "memory" | "accessToken">,
+	generation: Pick<GenerationRow, "id" | "isolation" | "memory" | "accessToken">,
 	limits: Source["limits"],
 ): Source {
 	const template = templates.get(templateId);
 	if (template === undefined) {
 		throw new DormiceError("template_not_found", "The template that this state stems from is not ready: try again.");
 	}
-	return { template, isolation, generationId: id, memory, limits, former: { accessToken } };
+	const { id, isolation, memory } = generation;
+	return {
+		template,
+		isolation,
+		generationId: id,
+		memory,
+		limits,
+		former: { accessToken: formerToken(host, generation) },
+	};
 }

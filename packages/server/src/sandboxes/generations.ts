@@ -11,9 +11,18 @@ import { kept, type Retention, type Stored } from "./retention.ts";
 
 type Owner = { sandboxId: string; accessToken: string | null; label?: string | undefined } | { templateId: string };
 
+/** Where the token of a stored state's supervisor lies. */
+const tokenPlace = (row: string) => ({ table: "generations", column: "access_token", row });
+
+/** The token that the supervisor in a stored state asks for; null: none. */
+export function formerToken({ vault }: Host, { id, accessToken }: Pick<GenerationRow, "id" | "accessToken">) {
+	return accessToken === null ? null : vault.open(accessToken, tokenPlace(id));
+}
+
 /** The manifest as a row of its owner. */
-export function generationRow(generation: Generation, owner: Owner) {
+export function generationRow({ vault }: Host, generation: Generation, owner: Owner) {
 	const ofSandbox = "sandboxId" in owner ? owner : undefined;
+	const token = ofSandbox?.accessToken;
 	return {
 		id: generation.id,
 		sandboxId: ofSandbox?.sandboxId ?? null,
@@ -28,7 +37,7 @@ export function generationRow(generation: Generation, owner: Owner) {
 		diskBytes: generation.diskBytes,
 		reason: generation.reason,
 		label: ofSandbox?.label ?? null,
-		accessToken: ofSandbox?.accessToken ?? null,
+		accessToken: token == null ? null : vault.seal(token, tokenPlace(generation.id)),
 		createdAt: generation.createdAt,
 	};
 }

@@ -4,6 +4,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { Isolations } from "../isolation/isolations.ts";
 import type { Queue } from "../lifetime/queue.ts";
 import type { Logger } from "../log.ts";
+import type { Vault } from "../secrets/vault.ts";
 import type { Spares } from "../templates/spares.ts";
 import type { Table } from "./table.ts";
 
@@ -12,6 +13,8 @@ export interface Host {
 	config: Config;
 	log: Logger;
 	database: Database;
+	/** Seals what rows must not tell. */
+	vault: Vault;
 	engine: Engine;
 	/** What the engine can run sandboxes with. */
 	isolations: Isolations;

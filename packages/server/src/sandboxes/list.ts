@@ -24,9 +24,16 @@ export interface Page {
 
 const ALL_STATES = Object.keys(TRANSITIONS) as SandboxState[];
 
-export async function listSandboxes(host: Host, filter: ListFilter, page: Page): Promise<Sandbox[]> {
+/** What a list tells: no secrets, which are opened for no list. */
+const LISTED = [
+	...(["id", "templateId", "state", "unasked", "startedAt", "endAt", "metadata", "isolation"] as const),
+	...(["cpuCount", "memoryMib", "diskMib"] as const),
+] as const;
+export type ListedSandbox = Pick<Sandbox, (typeof LISTED)[number]>;
+
+export async function listSandboxes(host: Host, filter: ListFilter, page: Page): Promise<ListedSandbox[]> {
 	const { order, limit, after } = page;
-	let query = filtered(host, filter).selectAll().orderBy("startedAt", order).orderBy("id", "asc").limit(limit);
+	let query = filtered(host, filter).select(LISTED).orderBy("startedAt", order).orderBy("id", "asc").limit(limit);
 	if (after !== undefined) {
 		query = query.where((where) =>
 			where.or([

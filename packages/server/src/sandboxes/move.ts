@@ -1,9 +1,10 @@
 import { canMove, DormiceError, type SandboxState, TRANSITIONAL } from "@dormice/protocol";
 import { fromDatabaseError, type Queries } from "../database/database.ts";
-import type { Sandbox, SandboxChange } from "../database/schema.ts";
+import type { Sandbox, SandboxChange, SandboxRow } from "../database/schema.ts";
 import { type NewEvent, record as recordEvent } from "../events/record.ts";
 import type { Host } from "./host.ts";
 import { changing, type Resident } from "./resident.ts";
+import { openRow } from "./row.ts";
 
 /** How long a transitional state may last before the repair loop takes the sandbox over. */
 export const TRANSITION_MS = 15 * 60_000;
@@ -52,7 +53,7 @@ async function moveNow(host: Host, resident: Resident, change: Move): Promise<vo
 	}
 	const compareAndSet = (queries: Queries) => writeMove(queries, from, { ...change, set });
 
-	let moved: Sandbox | undefined;
+	let moved: SandboxRow | undefined;
 	try {
 		if (event === undefined && also === undefined) moved = await compareAndSet(host.database);
 		else {
@@ -69,11 +70,11 @@ async function moveNow(host: Host, resident: Resident, change: Move): Promise<vo
 		throw fromDatabaseError(error, `moving sandbox ${from.id} from ${from.state} to ${to}`);
 	}
 	if (moved === undefined) throw changing(from.id);
-	resident.record = moved;
+	resident.record = openRow(host.vault, moved, from);
 }
 
 /** The comparison, the change and its record in one statement, so that a move costs one round trip. */
-async function writeMove(queries: Queries, from: Sandbox, change: Move): Promise<Sandbox | undefined> {
+async function writeMove(queries: Queries, from: Sandbox, change: Move): Promise<SandboxRow | undefined> {
 	const { to, set, event, reason = event?.reason ?? "crash", at = new Date() } = change;
 	const lastedMs = Math.max(0, at.getTime() - from.stateSince.getTime());
 	return await queries
@@ -131,7 +132,7 @@ export async function amend(host: Host, resident: Resident, set: Changes, doing:
 				.returningAll()
 				.executeTakeFirst();
 			if (row === undefined) throw changing(id);
-			resident.record = row;
+			resident.record = openRow(host.vault, row, resident.record);
 		} catch (error) {
 			throw fromDatabaseError(error, doing);
 		}

@@ -36,7 +36,8 @@ const LIMIT = {
 
 function isCidr(entry: string): boolean {
 	const [address = "", prefix, ...rest] = entry.split("/");
-	if (rest.length > 0 || isIP(address) === 0) return false;
+	// An address may have a zone, which is any text.
+	if (rest.length > 0 || isIP(address) === 0 || address.includes("%")) return false;
 	if (prefix === undefined) return true;
 	const bits = Number(prefix);
 	return /^\d{1,3}$/.test(prefix) && bits <= (isIPv4(address) ? 32 : 128);

@@ -110,7 +110,7 @@ async function fallAsleep(host: Host, resident: Resident, options: PauseOptions)
 				},
 				also: async (queries) => {
 					const { accessToken } = resident.record;
-					const row = generationRow(generation, { sandboxId: resident.id, accessToken });
+					const row = generationRow(host, generation, { sandboxId: resident.id, accessToken });
 					await queries.insertInto("generations").values(row).execute();
 				},
 			});

@@ -12,6 +12,7 @@ import { move, settle } from "./move.ts";
 import { recover } from "./recover.ts";
 import { type Repair, repairOf } from "./repair.ts";
 import { Resident } from "./resident.ts";
+import { openRow } from "./row.ts";
 
 /** How many sandboxes are repaired at once; starts among them wait for their place as everywhere. */
 const WIDTH = 8;
@@ -52,11 +53,12 @@ export async function reconcile(host: Host): Promise<void> {
 /** Every row that does not simply sleep, and the sleepers of which the engine has something. */
 async function unsettledRows(host: Host, foundIds: string[]): Promise<Sandbox[]> {
 	const ids = [...foundIds, ...staleSleepers(host)];
-	return await host.database
+	const rows = await host.database
 		.selectFrom("sandboxes")
 		.selectAll()
 		.where((where) => where.or([where("state", "<>", "asleep"), where("id", "=", where.fn.any(where.val(ids)))]))
 		.execute();
+	return rows.map((row) => openRow(host.vault, row, host.table.get(row.id)?.record));
 }
 
 /** Rows that may have fallen asleep without our knowing: a commit whose answer was lost. */

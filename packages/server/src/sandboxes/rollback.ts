@@ -8,6 +8,7 @@ import type { Host } from "./host.ts";
 import { move } from "./move.ts";
 import { clearAway, stayAwake } from "./pause.ts";
 import { changing, type Resident } from "./resident.ts";
+import { openRow } from "./row.ts";
 import { wakeUp } from "./wake.ts";
 
 const MAX_TURNS = 4;
@@ -85,7 +86,7 @@ async function pointNow(host: Host, resident: Resident, target: Pick<GenerationR
 				reason: "api",
 				detail: { to: target.id, from: generationId },
 			});
-			return row;
+			return openRow(host.vault, row, resident.record);
 		});
 	} catch (error) {
 		throw fromDatabaseError(error, `rolling back sandbox ${id}`);
@@ -124,7 +125,7 @@ async function replace(host: Host, resident: Resident, target: GenerationRow): P
 					detail: { to: target.id, from: generationId },
 				},
 				also: async (queries) => {
-					const row = generationRow(generation, { sandboxId: id, accessToken: record.accessToken });
+					const row = generationRow(host, generation, { sandboxId: id, accessToken: record.accessToken });
 					await queries.insertInto("generations").values(row).execute();
 				},
 			});

@@ -1,6 +1,7 @@
 import { DormiceError, publicState } from "@dormice/protocol";
-import type { Database } from "../database/database.ts";
+import type { Host } from "./host.ts";
 import { Resident } from "./resident.ts";
+import { openRow } from "./row.ts";
 
 /** Every sandbox of this host, so that a request asks memory and not the database, also for ids that do not exist. */
 export class Table {
@@ -13,9 +14,9 @@ export class Table {
 	}
 
 	/** Reads every row. What is in memory already is newer and stays. */
-	async load(db: Database): Promise<void> {
-		for (const record of await db.selectFrom("sandboxes").selectAll().execute()) {
-			if (!this.#residents.has(record.id)) this.#residents.set(record.id, new Resident(record));
+	async load({ database, vault }: Host): Promise<void> {
+		for (const row of await database.selectFrom("sandboxes").selectAll().execute()) {
+			if (!this.#residents.has(row.id)) this.#residents.set(row.id, new Resident(openRow(vault, row)));
 		}
 		this.#loaded = true;
 	}

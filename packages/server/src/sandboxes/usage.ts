@@ -24,11 +24,24 @@ export interface PoolUsage {
 	freeBytes: number;
 }
 
+/** What a team has of that. */
+export type TeamUsage = Pick<PoolUsage, "sandboxes" | "snapshots" | "superfluous">;
+
 /** What everything takes, with what shares blocks counted where it is shared. Reads every extent: for people to ask, now and then. */
 export async function poolUsage(host: Host): Promise<PoolUsage> {
+	return await measure(host, () => true);
+}
+
+/** What one team has of the pool. The others' is looked at, since it may share blocks, and not told. */
+export async function teamUsage(host: Host, teamId: string): Promise<TeamUsage> {
+	const { sandboxes, snapshots, superfluous } = await measure(host, (owner) => owner === teamId);
+	return { sandboxes, snapshots, superfluous };
+}
+
+async function measure(host: Host, isTold: (teamId: string | undefined) => boolean): Promise<PoolUsage> {
 	const [rows, snapshots, doomed] = await Promise.all([
 		host.database.selectFrom("generations").select(["id", "sandboxId", "templateId"]).execute(),
-		host.database.selectFrom("snapshots").select(["id", "tag", "generationId"]).execute(),
+		host.database.selectFrom("snapshots").select(["id", "tag", "generationId", "teamId"]).execute(),
 		superfluous(host),
 	]);
 	const groups = new Map<string, UsageGroup>();
@@ -51,13 +64,17 @@ export async function poolUsage(host: Host): Promise<PoolUsage> {
 		else group("nobody").generationIds.push(id);
 	}
 	for (const { id, tag, generationId } of snapshots) group(`snapshot ${id}:${tag}`).generationIds.push(generationId);
-	group("superfluous").generationIds.push(...doomed.map(({ id }) => id));
+	const teamOf = new Map<string, string>();
+	for (const { id, record } of host.table.values()) teamOf.set(`sandbox ${id}`, record.teamId);
+	for (const { id, tag, teamId } of snapshots) teamOf.set(`snapshot ${id}:${tag}`, teamId);
+	const told = doomed.filter(({ sandboxId }) => isTold(teamOf.get(`sandbox ${sandboxId}`)));
+	group("superfluous").generationIds.push(...told.map(({ id }) => id));
 	const usage = await host.engine.usage([...groups.values()]);
 
 	const share = (name: string) => usage.groups.get(name) ?? { bytes: 0, ownBytes: 0 };
 	const of = (kind: string): Share[] =>
 		[...groups.values()]
-			.filter(({ name }) => name.startsWith(`${kind} `))
+			.filter(({ name }) => name.startsWith(`${kind} `) && isTold(teamOf.get(name)))
 			.map(({ name, generationIds }) => {
 				const { bytes, ownBytes } = share(name);
 				const id = name.slice(kind.length + 1);

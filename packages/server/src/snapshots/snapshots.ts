@@ -31,16 +31,16 @@ export async function takeSnapshot(
 	try {
 		const { snapshot, replaced } = await host.database.transaction().execute(async (queries) => {
 			const before = named === undefined ? [] : await rowsOf(queries, team, named.name);
+			const key = { id: before[0]?.id ?? newId("template"), tag: named?.tag ?? "default" };
 			const row = {
-				id: before[0]?.id ?? newId("template"),
-				tag: named?.tag ?? "default",
+				...key,
 				teamId: team.id,
 				name: named?.name ?? null,
 				sandboxId,
 				templateId: record.templateId,
 				generationId: generation.id,
 				...limitsOf(record),
-				envVars: JSON.stringify(record.envVars),
+				envVars: host.vault.seal(JSON.stringify(record.envVars), variablesPlace(key)),
 				createdAt: new Date(),
 			};
 			const snapshot = await queries
@@ -104,7 +104,16 @@ export async function sourceOf(host: Host, templates: Templates, snapshot: Snaps
 	if (generation === undefined) {
 		throw new DormiceError("generation_not_found", "The snapshot was deleted meanwhile.");
 	}
-	return forkSource(templates, snapshot.templateId, generation, limitsOf(snapshot));
+	return forkSource(host, templates, snapshot.templateId, generation, limitsOf(snapshot));
+}
+
+/** The environment variables of the sandbox that a snapshot was taken of. */
+export function variablesOf({ vault }: Host, snapshot: Snapshot): Record<string, string> {
+	return JSON.parse(vault.open(snapshot.envVars, variablesPlace(snapshot)));
+}
+
+function variablesPlace({ id, tag }: Pick<Snapshot, "id" | "tag">) {
+	return { table: "snapshots", column: "env_vars", row: `${id}:${tag}` };
 }
 
 /** Names a row; those of one moment are in its order. */

@@ -59,7 +59,7 @@ async function commit(host: Host, template: Template, generation: Generation): P
 	await host.database.transaction().execute(async (queries) => {
 		await queries
 			.insertInto("generations")
-			.values(generationRow(generation, { templateId: template.id }))
+			.values(generationRow(host, generation, { templateId: template.id }))
 			.execute();
 		await queries
 			.insertInto("templateGenerations")

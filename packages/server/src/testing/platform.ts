@@ -8,6 +8,8 @@ import { Server } from "../server.ts";
 import { FakeEngine } from "./fake-engine.ts";
 import { TestPostgres } from "./postgres.ts";
 
+/** For the database's secrets. */
+export const SECRETS_KEY = "5ec2e7".padEnd(64, "0");
 export const API_KEY = "e2b_0000000000000000000000000000000000000000";
 
 /** A platform in this process: the real server and PostgreSQL, over a fake engine. */
@@ -48,6 +50,7 @@ export class TestPlatform implements AsyncDisposable {
 		startWaitMs = 20_000,
 		answerWithinMs = 30_000,
 		memoryMib = 1024,
+		secretsKey = SECRETS_KEY,
 	} = {}): Promise<void> {
 		const { config, secrets } = readConfig({
 			DORMICE_DATA: this.dataDir,
@@ -55,6 +58,7 @@ export class TestPlatform implements AsyncDisposable {
 			DORMICE_ENGINE_SOCKET: join(this.dataDir, "engine.sock"),
 			DATABASE_URL: this.databaseUrl,
 			DORMICE_API_KEY: API_KEY,
+			DORMICE_SECRETS_KEY: secretsKey,
 			DORMICE_CONCURRENT_STARTS: "2",
 			DORMICE_START_WAIT_MS: String(startWaitMs),
 			DORMICE_ANSWER_WITHIN_MS: String(answerWithinMs),
@@ -82,15 +86,16 @@ export class TestPlatform implements AsyncDisposable {
 		return { apiKey: API_KEY, apiUrl: this.url, sandboxUrl: this.url };
 	}
 
-	/** A request to the API; the body, if there is one, as JSON. */
+	/** A request to the API, of the operator unless with another key; the body, if there is one, as JSON. */
 	async api(
 		method: string,
 		path: string,
 		body?: unknown,
+		key = API_KEY,
 	): Promise<{ status: number; headers: Headers; body: unknown }> {
 		const response = await fetch(`${this.url}${path}`, {
 			method,
-			headers: { "x-api-key": API_KEY, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+			headers: { "x-api-key": key, ...(body === undefined ? {} : { "content-type": "application/json" }) },
 			...(body === undefined ? {} : { body: JSON.stringify(body) }),
 		});
 		const text = await response.text();

@@ -1,5 +1,6 @@
 import { GUEST, publicState } from "@dormice/protocol";
 import type { Sandbox } from "../../database/schema.ts";
+import type { ListedSandbox } from "../../sandboxes/list.ts";
 import type { Platform } from "../platform.ts";
 
 /** E2B's hosted service has this one client; clients only pass it on. */
@@ -21,7 +22,7 @@ export function toSandbox(record: Sandbox, platform: Platform) {
 }
 
 /** A line of the list. */
-export function toListed(record: Sandbox, platform: Platform) {
+export function toListed(record: ListedSandbox, platform: Platform) {
 	return {
 		templateID: record.templateId,
 		sandboxID: record.id,
@@ -54,7 +55,7 @@ export function toDetail(record: Sandbox, platform: Platform) {
 	};
 }
 
-function aliasOf({ templateId }: Sandbox, { templates }: Platform): { alias?: string } {
+function aliasOf({ templateId }: Pick<Sandbox, "templateId">, { templates }: Platform): { alias?: string } {
 	const alias = templates.get(templateId)?.alias;
 	return alias === undefined ? {} : { alias };
 }

@@ -2,6 +2,7 @@ import { DormiceError } from "@dormice/protocol";
 import { Type } from "typebox";
 import { setEnd } from "../../sandboxes/timeout.ts";
 import { awaken, type WakeOptions } from "../../sandboxes/wake.ts";
+import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { toSandbox } from "./answers.ts";
@@ -24,7 +25,7 @@ const VERSIONS = [
 export function connectRoutes(app: App, platform: Platform): void {
 	const { host } = platform;
 	for (const { url, body, timeoutSeconds } of VERSIONS) {
-		app.post(url, { schema: { tags, params, body } }, async ({ params, body, team }, reply) => {
+		app.post(url, { config: MEMBER, schema: { tags, params, body } }, async ({ params, body, team }, reply) => {
 			const seconds = checkTimeout(host.config, body.timeout ?? timeoutSeconds, 0);
 			const resident = host.table.owned(params.sandboxID, team.id);
 			const options: WakeOptions = { memory: body.memory ?? true, timeoutSeconds: seconds, reason: "api" };
@@ -41,13 +42,17 @@ export function connectRoutes(app: App, platform: Platform): void {
 		memory,
 	});
 	const resume = { tags, params, body: resumeBody };
-	app.post("/sandboxes/:sandboxID/resume", { schema: resume }, async ({ params, body, team }, reply) => {
-		const timeoutSeconds = checkTimeout(host.config, body.timeout ?? 15, 0);
-		const resident = host.table.owned(params.sandboxID, team.id);
-		const { memory = true, autoPause } = body;
-		if (!(await awaken(host, resident, { memory, autoPause, timeoutSeconds, reason: "api" }))) {
-			throw new DormiceError("state_conflict", `Sandbox ${resident.id} is already running`);
-		}
-		return reply.code(201).send(toSandbox(resident.record, platform));
-	});
+	app.post(
+		"/sandboxes/:sandboxID/resume",
+		{ config: MEMBER, schema: resume },
+		async ({ params, body, team }, reply) => {
+			const timeoutSeconds = checkTimeout(host.config, body.timeout ?? 15, 0);
+			const resident = host.table.owned(params.sandboxID, team.id);
+			const { memory = true, autoPause } = body;
+			if (!(await awaken(host, resident, { memory, autoPause, timeoutSeconds, reason: "api" }))) {
+				throw new DormiceError("state_conflict", `Sandbox ${resident.id} is already running`);
+			}
+			return reply.code(201).send(toSandbox(resident.record, platform));
+		},
+	);
 }

@@ -2,10 +2,12 @@ import { DormiceError } from "@dormice/protocol";
 import type { Static } from "typebox";
 import type { Team } from "../../identity/identity.ts";
 import { chooseIsolation, keepIsolation } from "../../isolation/choice.ts";
+import { checkAttached } from "../../sandboxes/bounds.ts";
 import { createSandbox, fromTemplate, type Source } from "../../sandboxes/create.ts";
 import { checkNetwork } from "../../sandboxes/network.ts";
 import type { Rest } from "../../sandboxes/rest.ts";
-import { findSnapshot, sourceOf } from "../../snapshots/snapshots.ts";
+import { findSnapshot, sourceOf, variablesOf } from "../../snapshots/snapshots.ts";
+import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { toSandbox } from "./answers.ts";
@@ -27,10 +29,13 @@ const VERSIONS: readonly Version[] = [
 /** Makes a sandbox; answers when it answers. */
 export function createRoutes(app: App, platform: Platform): void {
 	for (const { url, timeoutSeconds, mayBeOpen } of VERSIONS) {
-		app.post(url, { schema: { tags, body: CreateBody } }, async ({ body, team }, reply) => {
+		app.post(url, { config: MEMBER, schema: { tags, body: CreateBody } }, async ({ body, team }, reply) => {
 			const secure = body.secure === true || !mayBeOpen;
 			check(body, secure);
-			const { source, envVars } = await resolve(platform, team, body);
+			const metadata = body.metadata ?? {};
+			const { source, envVars: inherited } = await resolve(platform, team, body);
+			const envVars = { ...inherited, ...body.envVars };
+			checkAttached({ metadata, envVars });
 			const resident = await createSandbox(platform.host, {
 				teamId: team.id,
 				source,
@@ -41,8 +46,8 @@ export function createRoutes(app: App, platform: Platform): void {
 				secure,
 				allowInternetAccess: body.allow_internet_access,
 				network: body.network ?? {},
-				metadata: body.metadata ?? {},
-				envVars: { ...envVars, ...body.envVars },
+				metadata,
+				envVars,
 				rest: restAsked(body),
 				retention: body.retention ?? {},
 			});
@@ -62,7 +67,7 @@ async function resolve(
 	if (snapshot !== undefined) {
 		const source = await sourceOf(host, templates, snapshot);
 		keepIsolation(source.isolation, { asked, metadata }, minimum);
-		return { source, envVars: snapshot.envVars };
+		return { source, envVars: variablesOf(host, snapshot) };
 	}
 	const template = templates.resolve(reference);
 	const isolation = chooseIsolation(host.isolations, { asked, metadata, template, minimum });
@@ -90,6 +95,7 @@ function check(body: Static<typeof CreateBody>, secure: boolean): void {
 		refuse("network.allowPublicTraffic: false needs secure: true");
 	}
 	checkNetwork(body.network ?? {});
+	checkAttached({ metadata: body.metadata ?? {}, envVars: body.envVars ?? {} });
 	const mounts = body.volumeMounts ?? [];
 	if (mounts.length > 0) {
 		const lines = mounts.map((_, i) => `volume mount #${i}: this platform has no volumes yet`);

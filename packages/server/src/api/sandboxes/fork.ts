@@ -2,11 +2,12 @@ import { DormiceError, publicState } from "@dormice/protocol";
 import { Type } from "typebox";
 import { checkMinimum } from "../../isolation/choice.ts";
 import { fork } from "../../sandboxes/fork.ts";
+import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import { errorBody } from "../errors.ts";
 import type { Platform } from "../platform.ts";
 import { toSandbox } from "./answers.ts";
-import { SandboxParams, Seconds, tags } from "./schemas.ts";
+import { GenerationReference, SandboxParams, Seconds, tags } from "./schemas.ts";
 import { checkTimeout } from "./timeout.ts";
 
 const MAX_COUNT = 100;
@@ -16,14 +17,14 @@ const body = Type.Object({
 	timeout: Type.Optional(Seconds),
 	count: Type.Optional(Type.Integer()),
 	/** Ours: a state of the sandbox's history, in place of what it is now. */
-	generationID: Type.Optional(Type.String()),
+	generationID: Type.Optional(GenerationReference),
 });
 
 /** Sandboxes that go on from what another is, or was. */
 export function forkRoutes(app: App, platform: Platform): void {
 	const { host, templates } = platform;
 	const schema = { tags, params: SandboxParams, body };
-	app.post("/sandboxes/:sandboxID/fork", { schema }, async ({ id, params, body, team }, reply) => {
+	app.post("/sandboxes/:sandboxID/fork", { config: MEMBER, schema }, async ({ id, params, body, team }, reply) => {
 		const count = body.count ?? 1;
 		if (count < 1) throw new DormiceError("invalid_argument", "Count must be at least 1");
 		if (count > MAX_COUNT) throw new DormiceError("invalid_argument", `Count cannot be greater than ${MAX_COUNT}`);

@@ -7,33 +7,41 @@ import { findGeneration, listGenerations, remove } from "../../sandboxes/generat
 import { amend } from "../../sandboxes/move.ts";
 import type { Resident } from "../../sandboxes/resident.ts";
 import { rollback } from "../../sandboxes/rollback.ts";
+import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
-import { RetentionBody, SandboxParams, tags } from "./schemas.ts";
+import { GenerationReference, RetentionBody, SandboxParams, tags } from "./schemas.ts";
 
 /** Starts with a letter, so that none is mistaken for an option, and is never as long as an id. */
 const Label = Type.String({ pattern: "^[A-Za-z][A-Za-z0-9._-]{0,63}$" });
-const Reference = Type.String({ minLength: 1, maxLength: 64 });
 
 /** Ours, beside E2B's routes: a sandbox's stored states, and going back to them. Each goes by its id or its label. */
 export function historyRoutes(app: App, { host }: Platform): void {
 	const params = SandboxParams;
 	const store = { tags, params, body: Type.Object({ label: Type.Optional(Label) }) };
-	app.post("/sandboxes/:sandboxID/checkpoints", { schema: store }, async ({ params, body, team }, reply) => {
-		const resident = host.table.owned(params.sandboxID, team.id);
-		const generation = await checkpoint(host, resident, { reason: "checkpoint", label: body.label });
-		return reply.code(201).send(toGeneration(generation, resident));
-	});
+	app.post(
+		"/sandboxes/:sandboxID/checkpoints",
+		{ config: MEMBER, schema: store },
+		async ({ params, body, team }, reply) => {
+			const resident = host.table.owned(params.sandboxID, team.id);
+			const generation = await checkpoint(host, resident, { reason: "checkpoint", label: body.label });
+			return reply.code(201).send(toGeneration(generation, resident));
+		},
+	);
 
-	app.get("/sandboxes/:sandboxID/generations", { schema: { tags, params } }, async ({ params, team }) => {
-		const resident = host.table.owned(params.sandboxID, team.id);
-		const rows = await listGenerations(host, resident);
-		return rows.map((row) => toGeneration(row, resident));
-	});
+	app.get(
+		"/sandboxes/:sandboxID/generations",
+		{ config: MEMBER, schema: { tags, params } },
+		async ({ params, team }) => {
+			const resident = host.table.owned(params.sandboxID, team.id);
+			const rows = await listGenerations(host, resident);
+			return rows.map((row) => toGeneration(row, resident));
+		},
+	);
 
-	const one = Type.Object({ sandboxID: Type.String(), generationID: Reference });
+	const one = Type.Object({ sandboxID: Type.String(), generationID: GenerationReference });
 	const path = "/sandboxes/:sandboxID/generations/:generationID";
-	app.delete(path, { schema: { tags, params: one } }, async ({ params, team }, reply) => {
+	app.delete(path, { config: MEMBER, schema: { tags, params: one } }, async ({ params, team }, reply) => {
 		const resident = host.table.owned(params.sandboxID, team.id);
 		const { id } = await findGeneration(host, resident, params.generationID);
 		if (host.unfinished.has(id) || !(await remove(host, id))) {
@@ -46,25 +54,33 @@ export function historyRoutes(app: App, { host }: Platform): void {
 	});
 
 	const keep = { tags, params, body: RetentionBody };
-	app.put("/sandboxes/:sandboxID/retention", { schema: keep }, async ({ params, body, team }, reply) => {
-		const resident = host.table.owned(params.sandboxID, team.id);
-		await amend(host, resident, { retention: JSON.stringify(body) }, "setting a sandbox's retention");
-		return reply.code(204).send();
-	});
+	app.put(
+		"/sandboxes/:sandboxID/retention",
+		{ config: MEMBER, schema: keep },
+		async ({ params, body, team }, reply) => {
+			const resident = host.table.owned(params.sandboxID, team.id);
+			await amend(host, resident, { retention: JSON.stringify(body) }, "setting a sandbox's retention");
+			return reply.code(204).send();
+		},
+	);
 
-	const back = { tags, params, body: Type.Object({ generationID: Reference }) };
-	app.post("/sandboxes/:sandboxID/rollback", { schema: back }, async ({ params, body, team }) => {
+	const back = { tags, params, body: Type.Object({ generationID: GenerationReference }) };
+	app.post("/sandboxes/:sandboxID/rollback", { config: MEMBER, schema: back }, async ({ params, body, team }) => {
 		const resident = host.table.owned(params.sandboxID, team.id);
 		const { generationId, replacedId } = await rollback(host, resident, body.generationID);
 		return { generationID: generationId, replacedID: replacedId };
 	});
 
-	const querystring = Type.Object({ from: Reference, to: Type.Optional(Reference) });
-	app.get("/sandboxes/:sandboxID/diff", { schema: { tags, params, querystring } }, async ({ params, query, team }) => {
-		const resident = host.table.owned(params.sandboxID, team.id);
-		const { files, truncated, started, ended } = await diff(host, resident, query.from, query.to);
-		return { files, truncated, processes: { started, ended } };
-	});
+	const querystring = Type.Object({ from: GenerationReference, to: Type.Optional(GenerationReference) });
+	app.get(
+		"/sandboxes/:sandboxID/diff",
+		{ config: MEMBER, schema: { tags, params, querystring } },
+		async ({ params, query, team }) => {
+			const resident = host.table.owned(params.sandboxID, team.id);
+			const { files, truncated, started, ended } = await diff(host, resident, query.from, query.to);
+			return { files, truncated, processes: { started, ended } };
+		},
+	);
 }
 
 function toGeneration(row: GenerationRow, { record }: Resident) {

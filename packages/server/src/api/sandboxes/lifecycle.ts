@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { readLifecycle } from "../../idleness/lifecycle.ts";
+import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { SandboxParams, tags } from "./schemas.ts";
@@ -8,7 +9,7 @@ import { SandboxParams, tags } from "./schemas.ts";
 export function lifecycleRoutes(app: App, { host, idleness }: Platform): void {
 	const querystring = Type.Object({ limit: Type.Optional(Type.Integer({ minimum: 0, maximum: 1000 })) });
 	const schema = { tags, params: SandboxParams, querystring };
-	app.get("/sandboxes/:sandboxID/lifecycle", { schema }, async ({ params, query, team }) => {
+	app.get("/sandboxes/:sandboxID/lifecycle", { config: MEMBER, schema }, async ({ params, query, team }) => {
 		const resident = host.table.owned(params.sandboxID, team.id);
 		const lifecycle = await readLifecycle(host, idleness, resident, { limit: query.limit ?? 100 });
 		const { state, since, reads, rest, awake, sleepsAt, timesMs, changes } = lifecycle;

@@ -12,14 +12,15 @@ export interface Cursor {
  * done when it comes here; the pairs are still encoded or not, depending on the client's age, and both are read.
  */
 export function decodeMetadata(filter: string | undefined): Record<string, string> {
-	const pairs: Record<string, string> = {};
+	const pairs: [string, string][] = [];
 	for (const pair of (filter ?? "").split("&")) {
 		if (pair === "") continue;
 		const at = pair.indexOf("=");
 		if (at < 0) throw new DormiceError("invalid_argument", "metadata: give pairs like key=value, joined by &");
-		pairs[decodeTwice(pair.slice(0, at))] = decodeTwice(pair.slice(at + 1));
+		pairs.push([decodeTwice(pair.slice(0, at)), decodeTwice(pair.slice(at + 1))]);
 	}
-	return pairs;
+	// So `__proto__` is a key like any other.
+	return Object.fromEntries(pairs);
 }
 
 function decodeTwice(text: string): string {
@@ -38,11 +39,17 @@ export function encodeToken({ startedAt, id }: Pick<Sandbox, "startedAt" | "id">
 	return Buffer.from(text).toString("base64url");
 }
 
+/** The moment in a token; undefined for what is none, and for years that no row is of: PostgreSQL does not have all of JavaScript's. */
+export function decodeMoment(time: string): Date | undefined {
+	const moment = new Date(time);
+	return /^\d{4}-/.test(time) && !Number.isNaN(moment.getTime()) ? moment : undefined;
+}
+
 /** Throws `invalid_argument` for what `encodeToken` did not make. */
 export function decodeToken(token: string): Cursor {
 	const [time = "", id = ""] = Buffer.from(token, "base64url").toString().split("__");
-	const startedAt = new Date(time);
-	if (Number.isNaN(startedAt.getTime()) || !isId("sandbox", id)) {
+	const startedAt = decodeMoment(time);
+	if (startedAt === undefined || !isId("sandbox", id)) {
 		throw new DormiceError("invalid_argument", "Invalid next token");
 	}
 	return { startedAt, id };

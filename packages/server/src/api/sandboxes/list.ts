@@ -1,6 +1,7 @@
 import { DormiceError } from "@dormice/protocol";
 import { Type } from "typebox";
 import { countSandboxes, type ListFilter, listSandboxes } from "../../sandboxes/list.ts";
+import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { toListed } from "./answers.ts";
@@ -20,7 +21,7 @@ const Query = Type.Object({
 /** The sandboxes of a team. */
 export function listRoutes(app: App, platform: Platform): void {
 	const { host, templates } = platform;
-	app.get("/v2/sandboxes", { schema: { tags, querystring: Query } }, async ({ query, team }, reply) => {
+	app.get("/v2/sandboxes", { config: MEMBER, schema: { tags, querystring: Query } }, async ({ query, team }, reply) => {
 		const states = decodeStates(query.state);
 		const templateId = decodeTemplate(query.template);
 		const filter: ListFilter = {
@@ -46,7 +47,7 @@ export function listRoutes(app: App, platform: Platform): void {
 	});
 
 	const querystring = Type.Object({ metadata: Type.Optional(Type.String()) });
-	app.get("/sandboxes", { schema: { tags, querystring } }, async ({ query, team }) => {
+	app.get("/sandboxes", { config: MEMBER, schema: { tags, querystring } }, async ({ query, team }) => {
 		const filter: ListFilter = { teamId: team.id, states: ["running"], metadata: decodeMetadata(query.metadata) };
 		const rows = await listSandboxes(host, filter, { order: "desc", limit: 10_000 });
 		return rows.map((row) => toListed(row, platform));

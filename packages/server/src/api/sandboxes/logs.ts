@@ -1,6 +1,7 @@
 import { Type } from "typebox";
 import type { LogEntry } from "../../logs/entry.ts";
 import { readLog } from "../../logs/read.ts";
+import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { SandboxParams, tags } from "./schemas.ts";
@@ -12,7 +13,7 @@ const Milliseconds = Type.Optional(Type.Integer({ minimum: 0, maximum: 8.64e15 }
 export function logRoutes(app: App, { host }: Platform): void {
 	const params = SandboxParams;
 	const v1 = { tags, params, querystring: Type.Object({ start: Milliseconds, limit: Limit }) };
-	app.get("/sandboxes/:sandboxID/logs", { schema: v1 }, async ({ params, query, team }) => {
+	app.get("/sandboxes/:sandboxID/logs", { config: MEMBER, schema: v1 }, async ({ params, query, team }) => {
 		const { id } = host.table.owned(params.sandboxID, team.id);
 		const entries = await readLog(host, id, {
 			from: query.start === undefined ? undefined : new Date(query.start),
@@ -32,7 +33,7 @@ export function logRoutes(app: App, { host }: Platform): void {
 		search: Type.Optional(Type.String({ maxLength: 256 })),
 	});
 	const v2 = { tags, params, querystring };
-	app.get("/v2/sandboxes/:sandboxID/logs", { schema: v2 }, async ({ params, query, team }) => {
+	app.get("/v2/sandboxes/:sandboxID/logs", { config: MEMBER, schema: v2 }, async ({ params, query, team }) => {
 		const { id } = host.table.owned(params.sandboxID, team.id);
 		const { cursor, limit = 1000, direction = "backward", level, search } = query;
 		const from = cursor === undefined ? undefined : new Date(cursor);

@@ -5,6 +5,9 @@ export const tags = ["sandboxes"];
 /** `/sandboxes/:sandboxID/…` */
 export const SandboxParams = Type.Object({ sandboxID: Type.String() });
 
+/** A state of a sandbox's history, by its id or its label. */
+export const GenerationReference = Type.String({ minLength: 1, maxLength: 64 });
+
 /** Seconds. An int32, as on E2B's wire. */
 export const Seconds = Type.Integer({ minimum: -(2 ** 31), maximum: 2 ** 31 - 1 });
 

@@ -2,6 +2,7 @@ import { DormiceError } from "@dormice/protocol";
 import { Type } from "typebox";
 import type { Config } from "../../config.ts";
 import { setEnd } from "../../sandboxes/timeout.ts";
+import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { SandboxParams, Seconds, tags } from "./schemas.ts";
@@ -13,19 +14,27 @@ const MIN_REFRESH_SECONDS = 15;
 export function timeoutRoutes(app: App, { host }: Platform): void {
 	const params = SandboxParams;
 	const timeout = { tags, params, body: Type.Object({ timeout: Seconds }) };
-	app.post("/sandboxes/:sandboxID/timeout", { schema: timeout }, async ({ params, body, team }, reply) => {
-		const seconds = checkTimeout(host.config, body.timeout, 0);
-		await setEnd(host, host.table.owned(params.sandboxID, team.id), after(seconds), { extendOnly: false });
-		return reply.code(204).send();
-	});
+	app.post(
+		"/sandboxes/:sandboxID/timeout",
+		{ config: MEMBER, schema: timeout },
+		async ({ params, body, team }, reply) => {
+			const seconds = checkTimeout(host.config, body.timeout, 0);
+			await setEnd(host, host.table.owned(params.sandboxID, team.id), after(seconds), { extendOnly: false });
+			return reply.code(204).send();
+		},
+	);
 
 	const duration = Type.Optional(Type.Integer({ minimum: 0, maximum: 3600 }));
 	const refresh = { tags, params, body: Type.Object({ duration }) };
-	app.post("/sandboxes/:sandboxID/refreshes", { schema: refresh }, async ({ params, body, team }, reply) => {
-		const seconds = Math.max(body.duration ?? 0, MIN_REFRESH_SECONDS);
-		await setEnd(host, host.table.owned(params.sandboxID, team.id), after(seconds), { extendOnly: true });
-		return reply.code(204).send();
-	});
+	app.post(
+		"/sandboxes/:sandboxID/refreshes",
+		{ config: MEMBER, schema: refresh },
+		async ({ params, body, team }, reply) => {
+			const seconds = Math.max(body.duration ?? 0, MIN_REFRESH_SECONDS);
+			await setEnd(host, host.table.owned(params.sandboxID, team.id), after(seconds), { extendOnly: true });
+			return reply.code(204).send();
+		},
+	);
 }
 
 export function after(seconds: number): Date {

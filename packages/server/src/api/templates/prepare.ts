@@ -1,5 +1,6 @@
 import { Type } from "typebox";
 import { chooseIsolation } from "../../isolation/choice.ts";
+import { OPERATOR } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { IsolationWish } from "../sandboxes/schemas.ts";
@@ -12,7 +13,7 @@ import { TemplateParams, tags } from "./schemas.ts";
 export function prepareRoutes(app: App, { host, templates, preparation }: Platform): void {
 	const body = Type.Object({ isolation: Type.Optional(IsolationWish) });
 	const schema = { tags, params: TemplateParams, body };
-	app.post("/templates/:templateID/prepare", { schema }, async ({ params, body, team }) => {
+	app.post("/templates/:templateID/prepare", { config: OPERATOR, schema }, async ({ params, body, team }) => {
 		const template = templates.resolve(params.templateID);
 		const sources = { asked: body.isolation, metadata: {}, template, minimum: team.minimumIsolation };
 		const isolation = chooseIsolation(host.isolations, sources);

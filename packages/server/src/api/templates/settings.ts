@@ -1,6 +1,7 @@
 import { type TSchema, Type } from "typebox";
 import type { Template } from "../../database/schema.ts";
 import { changeSettings, settingsOf } from "../../templates/settings.ts";
+import { MEMBER, OPERATOR } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { DozeMode, IsolationWish, Kept, Milliseconds } from "../sandboxes/schemas.ts";
@@ -28,15 +29,19 @@ const Change = Type.Object(
 /** Ours: what a template says of its sandboxes, where they do not say it themselves. */
 export function settingsRoutes(app: App, { host, templates }: Platform): void {
 	const url = "/templates/:templateID/settings";
-	app.get(url, { schema: { tags, params: TemplateParams } }, async ({ params }) =>
+	app.get(url, { config: MEMBER, schema: { tags, params: TemplateParams } }, async ({ params }) =>
 		toSettings(templates.resolve(params.templateID)),
 	);
 
-	app.patch(url, { schema: { tags, params: TemplateParams, body: Change } }, async ({ params, body }) => {
-		const { isolation, doze, dozeAfterMs, sleepAfterMs, retention = {} } = body;
-		const change = { isolation, rest: { doze, dozeAfterMs, sleepAfterMs }, retention };
-		return toSettings(await changeSettings(host, templates, templates.resolve(params.templateID), change));
-	});
+	app.patch(
+		url,
+		{ config: OPERATOR, schema: { tags, params: TemplateParams, body: Change } },
+		async ({ params, body }) => {
+			const { isolation, doze, dozeAfterMs, sleepAfterMs, retention = {} } = body;
+			const change = { isolation, rest: { doze, dozeAfterMs, sleepAfterMs }, retention };
+			return toSettings(await changeSettings(host, templates, templates.resolve(params.templateID), change));
+		},
+	);
 
 	/** What it says itself, and what its sandboxes get. */
 	function toSettings(template: Template) {

@@ -2,6 +2,7 @@ import { DormiceError, GUEST } from "@dormice/protocol";
 import { Type } from "typebox";
 import type { Template } from "../../database/schema.ts";
 import type { Prepared } from "../../templates/preparation.ts";
+import { MEMBER } from "../access.ts";
 import type { App } from "../app.ts";
 import type { Platform } from "../platform.ts";
 import { tags } from "./schemas.ts";
@@ -9,10 +10,10 @@ import { tags } from "./schemas.ts";
 /** The templates there are; making them comes later. */
 export function listRoutes(app: App, { templates, preparation }: Platform): void {
 	const list = async () => templates.list().map((template) => toTemplate(template, preparation.states(template)));
-	app.get("/templates", { schema: { tags } }, list);
-	app.get("/v2/templates", { schema: { tags } }, list);
+	app.get("/templates", { config: MEMBER, schema: { tags } }, list);
+	app.get("/v2/templates", { config: MEMBER, schema: { tags } }, list);
 	const params = Type.Object({ alias: Type.String() });
-	app.get("/templates/aliases/:alias", { schema: { tags, params } }, async ({ params }) => {
+	app.get("/templates/aliases/:alias", { config: MEMBER, schema: { tags, params } }, async ({ params }) => {
 		const template = templates.find(params.alias);
 		if (template === undefined) {
 			throw new DormiceError("template_not_found", `template '${params.alias}' not found`);
