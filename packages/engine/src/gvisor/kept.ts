@@ -1,8 +1,10 @@
-import { constants, existsSync } from "node:fs";
-import { chmod, copyFile, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { DormiceError } from "@dormice/protocol";
 import { writeWhole } from "../whole-file.ts";
 import { RUNSC_FLAGS } from "./flags.ts";
+import { mend, needsMending } from "./mend.ts";
 
 /** A gVisor binary with the flags it is run with; what it stored can only be read by the same two. */
 export type Release = { runsc: string; version: string; flags: readonly string[] };
@@ -15,14 +17,17 @@ export class KeptReleases {
 		this.#dir = join(data, "bin");
 	}
 
-	/** Keeps a copy of a release, unless there is one. Answers the copy: what runs is then what was kept. */
+	/** Keeps a mended copy of a release, unless there is one. Answers the copy: what runs is then what was kept. */
 	async keep(runsc: string, version: string): Promise<Release> {
 		await mkdir(this.#dir, { recursive: true, mode: 0o755 });
 		const path = join(this.#dir, `runsc-${version}`);
 		if (!existsSync(path)) {
 			await writeWhole(`${path}.flags`, JSON.stringify(RUNSC_FLAGS));
-			await copyFile(runsc, `${path}.partial`, constants.COPYFILE_FICLONE);
-			await chmod(`${path}.partial`, 0o755);
+			const program = await readFile(runsc);
+			if (needsMending(version) && !mend(program)) {
+				throw new DormiceError("isolation_unavailable", `gVisor ${version} cannot be mended; its probe says so too.`);
+			}
+			await writeFile(`${path}.partial`, program, { mode: 0o755 });
 			await rename(`${path}.partial`, path);
 		}
 		return { runsc: path, version, flags: RUNSC_FLAGS };

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { AskedOnce } from "../asked-once.ts";
 import { command } from "../command.ts";
 import type { Need, ProbeReport } from "../driver.ts";
 import { RUNSC_FLAGS } from "./flags.ts";
+import { MENDS, mend, needsMending } from "./mend.ts";
 
+const NEWER = "set RUNSC_PATH to a gVisor of April 2026 or newer";
 const INSTALL = "dormice setup, or set RUNSC_PATH to a gVisor of July 2024 or newer";
 
 const asked = new AskedOnce<ProbeReport>();
@@ -22,6 +24,9 @@ async function ask(runsc: string): Promise<ProbeReport> {
 	const questions = [["--version"], ["help", "checkpoint"], ["help", "restore"], ["flags"]];
 	const answers = await Promise.all(questions.map((args) => answerTo(runsc, args)));
 	const [version = "", checkpoint = "", restore = "", flags = ""] = answers;
+	const program = version === "" ? Buffer.alloc(0) : await readFile(runsc);
+	// Over the binary as it is installed: mending changes it.
+	const print = fingerprint(program);
 	const needs: Need[] = [
 		need("runsc", version !== "", version.split("\n")[0] ?? "", `not found at ${runsc}`),
 		need("checkpoint that leaves the sandbox running", checkpoint.includes("-leave-running"), "yes", "missing"),
@@ -31,21 +36,30 @@ async function ask(runsc: string): Promise<ProbeReport> {
 		need("overlay2 flag", flags.includes("-overlay2"), "yes", "missing"),
 		need("net-disconnect-ok flag", flags.includes("-net-disconnect-ok"), "yes", "missing"),
 	];
+	if (version !== "") {
+		const fault = needsMending(version) && !mend(program);
+		const row = need(
+			"no event loop spins after a wake",
+			!fault,
+			"yes",
+			"this build of a release before April 2026 is unknown",
+		);
+		needs.push({ ...row, remedy: fault ? NEWER : "" });
+	}
 	const missing = needs.filter((one) => !one.found);
 	return {
 		isolation: "gvisor",
 		usable: missing.length === 0,
 		reason: missing.length === 0 ? "every feature found" : `lacks: ${missing.map((one) => one.name).join(", ")}`,
-		version: missing.length === 0 ? `${/version (\S+)/.exec(version)?.[1]}-${await fingerprint(runsc)}` : "",
+		version: missing.length === 0 ? `${/version (\S+)/.exec(version)?.[1]}-${print}` : "",
 		needs,
 	};
 }
 
-/** Twelve hex digits over the binary and its flags. */
-async function fingerprint(runsc: string): Promise<string> {
-	const hash = createHash("sha256").update(RUNSC_FLAGS.join(" "));
-	for await (const chunk of createReadStream(runsc)) hash.update(chunk);
-	return hash.digest("hex").slice(0, 12);
+/** Twelve hex digits over the binary, its flags and what is mended in it. */
+function fingerprint(program: Buffer): string {
+	const hash = createHash("sha256").update(RUNSC_FLAGS.join(" ")).update(MENDS);
+	return hash.update(program).digest("hex").slice(0, 12);
 }
 
 function need(name: string, found: boolean, detail: string, problem: string): Need {

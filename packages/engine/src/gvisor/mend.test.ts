@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { loadConfig } from "../config.ts";
+import { findGoFunction } from "./go-program.ts";
+import { mend, needsMending } from "./mend.ts";
+
+const { runsc } = loadConfig();
+
+test("the installed gVisor is mended by one byte, once", () => {
+	const installed = readFileSync(runsc);
+	const mended = Buffer.from(installed);
+	assert.equal(mend(mended), true);
+	const changed = [...installed.entries()].filter(([i, byte]) => byte !== mended[i]);
+	assert.equal(changed.length, 1);
+	assert.equal(mend(mended), true, "what is mended stays so");
+});
+
+for (const [what, program] of [
+	["no program", Buffer.from("#!/bin/sh\n")],
+	["nothing", Buffer.alloc(0)],
+	["a program that is not Go's", readFileSync("/bin/true")],
+] as const) {
+	test(`${what} has no functions of Go's, and is left as it is`, () => {
+		assert.equal(findGoFunction(program, "main.main"), undefined);
+		assert.equal(mend(Buffer.from(program)), false);
+	});
+}
+
+for (const [version, needed] of [
+	["0.0~20240729.0", true],
+	["release-20260330.0", true],
+	["release-20260406.0", false],
+	["unknown", true],
+] as const) {
+	test(`${version} ${needed ? "is" : "is not"} mended`, () => assert.equal(needsMending(version), needed));
+}
