@@ -41,7 +41,7 @@ export async function openHost(config: Config): Promise<Host> {
 	for (const report of reports) if (!report.usable) log.warn({ report }, `${report.isolation} cannot be used`);
 	const logs = new Logs(config.data);
 	const disks = new Disks(pool, native);
-	await Promise.all([logs.open(), generations.removePartials()]);
+	await Promise.all([logs.open(living), generations.removePartials()]);
 	await removeOrphans({ config, cgroups, native }, new Set(living.map((record) => record.machineId)));
 	await disks.emptyTrash();
 	const { instance, slotNet, slotsReady, serverGid } = config;

@@ -2,10 +2,12 @@ import { constants, existsSync } from "node:fs";
 import { chmod, copyFile, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeWhole } from "../whole-file.ts";
-import { RUNSC_FLAGS } from "./flags.ts";
+import { OUTPUT, RUNSC_FLAGS } from "./flags.ts";
 
 /** A gVisor binary with the flags it is run with; what it stored can only be read by the same two. */
 export type Release = { runsc: string; version: string; flags: readonly string[] };
+
+type HowItRan = { flags: readonly string[]; output: string };
 
 /** The copies of gVisor that stored states were made by, so that an update of the host's own leaves them readable. */
 export class KeptReleases {
@@ -17,10 +19,10 @@ export class KeptReleases {
 
 	/** Keeps a copy of a release, unless there is one. Answers the copy: what runs is then what was kept. */
 	async keep(runsc: string, version: string): Promise<Release> {
-		await mkdir(this.#dir, { recursive: true, mode: 0o755 });
+		await mkdir(this.#dir, { recursive: true, mode: 0o700 });
 		const path = join(this.#dir, `runsc-${version}`);
 		if (!existsSync(path)) {
-			await writeWhole(`${path}.flags`, JSON.stringify(RUNSC_FLAGS));
+			await writeWhole(`${path}.flags`, JSON.stringify({ flags: RUNSC_FLAGS, output: OUTPUT }));
 			await copyFile(runsc, `${path}.partial`, constants.COPYFILE_FICLONE);
 			await chmod(`${path}.partial`, 0o755);
 			await rename(`${path}.partial`, path);
@@ -32,13 +34,14 @@ export class KeptReleases {
 		const names = (await readdir(this.#dir)).filter(
 			(name) => /^runsc-[\w.~-]+$/.test(name) && !/\.(flags|partial)$/.test(name),
 		);
-		return Promise.all(
-			names.map(async (name) => {
-				const runsc = join(this.#dir, name);
-				const flags = JSON.parse(await readFile(`${runsc}.flags`, "utf8")) as string[];
-				return { runsc, version: name.slice("runsc-".length), flags };
-			}),
-		);
+		const releases: Release[] = [];
+		for (const name of names) {
+			const runsc = join(this.#dir, name);
+			const { flags, output } = JSON.parse(await readFile(`${runsc}.flags`, "utf8")) as Partial<HowItRan>;
+			// What was stored with another kind of output could only be read by an engine that still has that.
+			if (flags && output === OUTPUT) releases.push({ runsc, version: name.slice("runsc-".length), flags });
+		}
+		return releases;
 	}
 
 	/** Removes the copies whose version is not among those that are needed. */

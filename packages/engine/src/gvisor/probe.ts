@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { AskedOnce } from "../asked-once.ts";
 import { command } from "../command.ts";
 import type { Need, ProbeReport } from "../driver.ts";
-import { RUNSC_FLAGS } from "./flags.ts";
+import { OUTPUT, RUNSC_FLAGS } from "./flags.ts";
 
 const INSTALL = "dormice setup, or set RUNSC_PATH to a gVisor of July 2024 or newer";
 
@@ -41,9 +41,9 @@ async function ask(runsc: string): Promise<ProbeReport> {
 	};
 }
 
-/** Twelve hex digits over the binary and its flags. */
+/** Twelve hex digits over the binary and how it is run. */
 async function fingerprint(runsc: string): Promise<string> {
-	const hash = createHash("sha256").update(RUNSC_FLAGS.join(" "));
+	const hash = createHash("sha256").update([...RUNSC_FLAGS, OUTPUT].join(" "));
 	for await (const chunk of createReadStream(runsc)) hash.update(chunk);
 	return hash.digest("hex").slice(0, 12);
 }
