@@ -13,6 +13,8 @@ export interface PlatformPaths {
 	readonly apiKey: string;
 	readonly postgres: string;
 	readonly guest: string;
+	/** Programs and libraries that were compiled or kept here. */
+	readonly bin: string;
 	/** What microVMs boot. */
 	readonly kernel: string;
 	/** Compiled code of the platform's programs, by program: most of their start would be compiling. */
@@ -43,6 +45,7 @@ export function platformPaths(dataDir: string): PlatformPaths {
 		apiKey: join(data, "api-key"),
 		postgres: join(data, "postgres"),
 		guest: join(data, "guest"),
+		bin: join(data, "bin"),
 		kernel: join(data, "kernel"),
 		cache: join(data, "cache"),
 		logs: join(data, "logs"),
