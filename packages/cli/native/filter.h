@@ -34,6 +34,10 @@
 // What follows is for this system call alone; it is `count` instructions long and decides.
 #define FOR_CALL(number, count) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, (count))
 
+// Among the flags of clone.
+#define NAMESPACES \
+	(unsigned)(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
+
 // Another architecture's numbers mean other calls; so do those of the x32 ABI, which carry a bit.
 #define OUR_NUMBERS_ONLY \
 	FIELD(arch), IF_NOT(AUDIT_ARCH_X86_64), REFUSE(EPERM), FIELD(nr), IF_ANY(0x40000000), REFUSE(EPERM)

@@ -14,17 +14,14 @@ static const int refused[] = {
 	SYS_splice, SYS_tee,
 }; // clang-format off: lists
 
-enum {
-	NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET,
-	// The last call that is known here.
-	NEWEST = SYS_process_mrelease,
-};
+// The last call that is known here.
+enum { NEWEST = SYS_process_mrelease };
 
 __attribute__((constructor)) static void confine(void) {
 	const struct sock_filter before[] = {
 		OUR_NUMBERS_ONLY,
 		NO_CLONE3,
-		FOR_CALL(SYS_clone, 4), ARGUMENT(0), IF_ANY((unsigned)NAMESPACES), REFUSE(EPERM), ALLOW,
+		FOR_CALL(SYS_clone, 4), ARGUMENT(0), IF_ANY(NAMESPACES), REFUSE(EPERM), ALLOW,
 		COMMON_SOCKETS_ONLY,
 	};
 	const struct sock_filter after[] = {IF_BELOW(NEWEST + 1), ALLOW, REFUSE(ENOSYS)};

@@ -40,7 +40,7 @@ __attribute__((constructor)) static void confine(void) {
 		OUR_NUMBERS_ONLY,
 		NO_CLONE3,
 		// Threads, and no processes.
-		FOR_CALL(SYS_clone, 4), ARGUMENT(0), IF_ANY(CLONE_THREAD), ALLOW, REFUSE(EPERM),
+		FOR_CALL(SYS_clone, 6), ARGUMENT(0), IF_ANY(NAMESPACES), REFUSE(EPERM), IF_ANY(CLONE_THREAD), ALLOW, REFUSE(EPERM),
 		// Its own process may be signalled, as `abort` does; the database's, which is of the same user, may not.
 		FOR_CALL(SYS_kill, 4), ARGUMENT(0), IF((unsigned)getpid()), ALLOW, REFUSE(EPERM),
 		FOR_CALL(SYS_tgkill, 4), ARGUMENT(0), IF((unsigned)getpid()), ALLOW, REFUSE(EPERM),
