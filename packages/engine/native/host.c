@@ -7,7 +7,8 @@
 //   host mount IMAGE DISK ROOT LOWER          the ext4 image on DISK, and over LOWER, made writable by it, on ROOT
 //   host unmount DIR...                       each DIR, while it is a mount point; waits for what was just killed
 //   host cut ADDRESS                          resets every TCP connection of the host's to this IPv4 address; prints how many
-//   host launch LOG DOORS... -- COMMAND...    COMMAND inside the cgroups whose doors are named, its output in LOG
+//   host launch LOG DOORS... -- COMMAND...    COMMAND inside the cgroups whose doors are named, its output in LOG,
+//                                             which stays short
 //   host reroot PID TREE [SOURCE DEST]...     the mount TREE as the root of PID's mount namespace, SOURCEs bound inside
 //   host jail ROOT PID_FILE UID SOCKET ROUTER NETNS LINK MAC ADDRESS [ro|rw:SOURCE:DEST | dev:NAME]... -- COMMAND...
 //                                             COMMAND as UID in namespaces of its own, with what is named and a tap

@@ -24,6 +24,10 @@ void unmount(const char *dir);
 // network.c
 void cut(const char *address);
 
+// log.c
+// Where to write what belongs into the log at `path`, which does not grow without end.
+int open_log(const char *path);
+
 // machine.c
 void launch(int argc, char **argv);
 void reroot(int argc, char **argv);

@@ -54,12 +54,12 @@ void launch(int argc, char **argv) {
 		errno = EINVAL;
 		fail("launch", argv[0]);
 	}
+	int log = open_log(argv[0]);
 	// runsc of mid-2024 refuses a network where net.core.rmem_default is per network namespace.
 	// An empty /proc/sys/net, seen by it alone, makes it believe otherwise.
 	if (unshare(CLONE_NEWNS) < 0) fail("unshare", "mounts");
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) < 0) fail("mount", "/");
 	if (mount("none", "/proc/sys/net", "tmpfs", MS_RDONLY, "size=4k") < 0) fail("mount", "/proc/sys/net");
-	int log = open_or_fail(argv[0], O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
 	if (dup2(log, 1) < 0 || dup2(log, 2) < 0) fail("write to", argv[0]);
 	leave_cpuid();
 	execv(argv[at + 1], argv + at + 1);

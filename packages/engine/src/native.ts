@@ -104,7 +104,7 @@ async function compiled(path: string, from: string, how: readonly string[]): Pro
 	for (const name of names) hash.update(await readFile(join(from, name)));
 	const made = `${path}-${hash.digest("hex").slice(0, 16)}`;
 	if (existsSync(made)) return made;
-	await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+	await mkdir(dirname(path), { recursive: true, mode: 0o700 });
 	const sources = names.filter((name) => name.endsWith(".c")).map((name) => join(from, name));
 	await command("cc", ["-O2", "-Wall", ...how, "-o", `${made}.partial`, ...sources]);
 	await rename(`${made}.partial`, made);

@@ -1,4 +1,5 @@
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
+import { exposed } from "@dormice/protocol";
 import { Background } from "./background.ts";
 import { Cgroups } from "./cgroup/cgroup.ts";
 import type { Config } from "./config.ts";
@@ -22,6 +23,7 @@ import { Records } from "./sandboxes/record.ts";
 /** Takes hold of this host. What an earlier engine left running stays as it is; what it left half-made is cleared. */
 export async function openHost(config: Config): Promise<Host> {
 	await mkdir(config.run, { recursive: true, mode: 0o711 });
+	await closeToOthers(config);
 	const native = await Native.build(config.data);
 	const records = new Records(config.run);
 	await records.open();
@@ -30,6 +32,8 @@ export async function openHost(config: Config): Promise<Host> {
 		Cgroups.open(config.instance),
 		records.list(),
 	]);
+	// The pool's own root is there only now.
+	await closeToOthers(config);
 	const faults = new Faults(config.faults);
 	const generations = new Generations(pool, faults);
 	const stored = await generations.list();
@@ -41,7 +45,7 @@ export async function openHost(config: Config): Promise<Host> {
 	for (const report of reports) if (!report.usable) log.warn({ report }, `${report.isolation} cannot be used`);
 	const logs = new Logs(config.data);
 	const disks = new Disks(pool, native);
-	await Promise.all([logs.open(), generations.removePartials()]);
+	await Promise.all([logs.open(living), generations.removePartials()]);
 	await removeOrphans({ config, cgroups, native }, new Set(living.map((record) => record.machineId)));
 	await disks.emptyTrash();
 	const { instance, slotNet, slotsReady, serverGid } = config;
@@ -64,6 +68,17 @@ export async function openHost(config: Config): Promise<Host> {
 		background: new Background(),
 	};
 	return { ...parts, ready: new ReadyMachines(parts, config.machinesReady) };
+}
+
+/** An earlier version, or somebody's hand, may have left something open to the other users of this host. */
+async function closeToOthers({ data, run, pool }: Config): Promise<void> {
+	for (const { path, mode, closedMode } of exposed({ data, run, pool })) {
+		await chmod(path, closedMode).catch((error: NodeJS.ErrnoException) => {
+			// Somebody's passing work, which is gone.
+			if (error.code !== "ENOENT") throw error;
+		});
+		log.warn({ path, mode: mode.toString(8) }, "other users of this host could open this; now they cannot");
+	}
 }
 
 /** Lets go of this host: nothing stays that only a living engine needs. */

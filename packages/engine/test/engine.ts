@@ -69,6 +69,10 @@ export class TestEngine implements AsyncDisposable {
 		await this.#end("SIGKILL");
 	}
 
+	signal(signal: NodeJS.Signals): void {
+		this.#child?.kill(signal);
+	}
+
 	async [Symbol.asyncDispose](): Promise<void> {
 		for (const { sandboxId } of (await this.client.list({})).sandboxes)
 			await this.client.destroy({ sandboxId, forget: true });
@@ -92,7 +96,16 @@ export class TestEngine implements AsyncDisposable {
 
 	/** What the sandbox's PID 1 printed. */
 	log(id: string): Promise<string> {
-		return readFile(join(this.config.data, "logs/sandboxes", `${id}.log`), "utf8");
+		return readFile(this.logPath(id), "utf8");
+	}
+
+	logPath(id: string): string {
+		return join(this.config.data, "logs/sandboxes", `${id}.log`);
+	}
+
+	/** The names of all logs there are. */
+	async logs(): Promise<string[]> {
+		return (await readdir(join(this.config.data, "logs/sandboxes"))).sort();
 	}
 
 	/** What the generation's memory is now and what its manifest says: checksums of each file. */

@@ -1,3 +1,4 @@
+export { type Exposed, exposed, POOL_FOLDERS } from "./closed.ts";
 export { fromConnectError, REASON_HEADER, toConnectError } from "./connect-errors.ts";
 export { DormiceError, isReason, REASONS, type Reason } from "./errors.ts";
 export * as engine from "./gen/engine/engine_pb.js";

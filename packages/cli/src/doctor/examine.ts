@@ -19,7 +19,7 @@ const PROBE_DEADLINE_MS = 120_000;
 export async function examine(paths: PlatformPaths, config: Config): Promise<Diagnosis> {
 	const isRoot = process.getuid?.() === 0;
 	const variables = isRoot ? readVariables(paths.variables, config.passedOn) : config.passedOn;
-	const checks = hostChecks(paths, config.path, variables.RUNSC_PATH);
+	const checks = hostChecks(paths, config.path, variables);
 	const unmet = checks.filter(({ ok, required }) => required && !ok);
 	if (unmet.length > 0) {
 		return { ok: false, why: `missing: ${unmet.map(({ name }) => name).join(", ")}`, checks, drivers: [] };

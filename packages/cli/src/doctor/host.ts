@@ -2,16 +2,23 @@ import { existsSync, readFileSync, statfsSync } from "node:fs";
 import { totalmem } from "node:os";
 import { dirname } from "node:path";
 import type { PlatformPaths } from "../platform/paths.ts";
+import type { Variables } from "../platform/settings.ts";
 import { findUser, USER } from "../platform/user.ts";
 import { locate, PROGRAMS } from "../setup/programs.ts";
 import { findRunsc, isUsable } from "../setup/runsc.ts";
 import type { Check } from "./check.ts";
+import { closedCheck } from "./closed.ts";
+import { filterChecks } from "./filters.ts";
 
 const GIB = 1024 ** 3;
 const SET_UP = "sudo dormice setup";
 
 /** Everything about the host that can be seen without running anything. */
-export function hostChecks(paths: PlatformPaths, path: string, runscPath: string | undefined): Check[] {
+export function hostChecks(
+	paths: PlatformPaths,
+	path: string,
+	{ RUNSC_PATH: runscPath, DORMICE_POOL: poolPath }: Variables,
+): Check[] {
 	return [
 		required("root", process.getuid?.() === 0, `uid ${process.getuid?.()}`, "sudo dormice doctor"),
 		required("node", true, `${process.version} (${process.execPath})`),
@@ -23,6 +30,8 @@ export function hostChecks(paths: PlatformPaths, path: string, runscPath: string
 		kvmCheck(),
 		...hugePagesChecks(),
 		...roomChecks(paths),
+		closedCheck(paths, poolPath),
+		...filterChecks(paths),
 	];
 }
 

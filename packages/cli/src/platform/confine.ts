@@ -6,6 +6,8 @@ export interface Confinement {
 	readOnly: readonly string[];
 	/** Paths it sees and may change as far as their permissions go. */
 	writable: readonly string[];
+	/** A library that filters its system calls, preloaded into it: what starts it needs more of them. */
+	filter?: string;
 	/** An empty directory that the new root is mounted on, in the process's own mount namespace. */
 	emptyRoot: string;
 }
@@ -18,6 +20,8 @@ export interface Confinement {
  */
 const ENTER = `set -e
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
+# Whatever root's own is, the directories on the way to what it sees can be passed.
+umask 022
 root=$1 uid=$2 gid=$3
 shift 3
 mount -t tmpfs -o mode=0755,size=64m tmpfs "$root"
@@ -51,8 +55,9 @@ exec setpriv --reuid "$uid" --regid "$gid" --clear-groups --no-new-privs --inh-c
 
 /** The command line that runs `command` confined. It execs all the way: the pid stays the same. */
 export function confined(command: readonly string[], confinement: Confinement): string[] {
+	const filter = confinement.filter === undefined ? [] : [confinement.filter];
 	const binds = [
-		...confinement.readOnly.map((path) => ["read-only", path] as const),
+		...[...confinement.readOnly, ...filter].map((path) => ["read-only", path] as const),
 		...confinement.writable.map((path) => ["writable", path] as const),
 	].sort(([, a], [, b]) => a.length - b.length); // a directory before what is inside it
 	return [
@@ -62,6 +67,7 @@ export function confined(command: readonly string[], confinement: Confinement): 
 		String(confinement.gid),
 		...binds.flat(),
 		"--",
+		...filter.flatMap((path) => ["env", `LD_PRELOAD=${path}`]),
 		...command,
 	];
 }

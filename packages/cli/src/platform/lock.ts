@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
@@ -30,7 +30,10 @@ export class Lock implements AsyncDisposable {
 	}
 
 	static async #spawn(path: string, options: string[]): Promise<Lock | undefined> {
-		mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+		mkdirSync(dirname(path), { recursive: true, mode: 0o711 });
+		// Whoever may open a lock may take it, and keep everybody else waiting.
+		closeSync(openSync(path, "a", 0o600));
+		chmodSync(path, 0o600);
 		// Detached: Ctrl-C in the terminal must not free the lock before its owner has cleaned up.
 		const holder = spawn("flock", [...options, "--conflict-exit-code", "75", path, "sh", "-c", "echo; exec cat"], {
 			stdio: ["pipe", "pipe", "ignore"],

@@ -15,6 +15,8 @@ export interface PlatformPaths {
 	readonly secretsKey: string;
 	readonly postgres: string;
 	readonly guest: string;
+	/** Programs and libraries that were compiled or kept here. */
+	readonly bin: string;
 	/** What microVMs boot. */
 	readonly kernel: string;
 	/** Compiled code of the platform's programs, by program: most of their start would be compiling. */
@@ -46,6 +48,7 @@ export function platformPaths(dataDir: string): PlatformPaths {
 		secretsKey: join(data, "secrets.key"),
 		postgres: join(data, "postgres"),
 		guest: join(data, "guest"),
+		bin: join(data, "bin"),
 		kernel: join(data, "kernel"),
 		cache: join(data, "cache"),
 		logs: join(data, "logs"),

@@ -2,6 +2,7 @@ import { existsSync, lstatSync, readFileSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { confined } from "./confine.ts";
+import { filterPath } from "./filter.ts";
 import type { PlatformPaths } from "./paths.ts";
 import type { Service } from "./service.ts";
 import type { UserIds } from "./user.ts";
@@ -34,13 +35,14 @@ export function linkLibraries(home = postgresHome()): void {
 export function postgresCommand(
 	paths: PlatformPaths,
 	user: UserIds,
-	writable: readonly string[],
+	{ writable, filter }: { writable: readonly string[]; filter?: string },
 	program: string,
 	...args: string[]
 ): string[] {
 	const native = join(postgresHome(), "native");
 	return confined([join(native, "bin", program), ...args], {
 		...user,
+		...(filter ? { filter } : {}),
 		readOnly: [native],
 		writable,
 		emptyRoot: paths.emptyRoot,
@@ -69,7 +71,7 @@ export function postgresService(paths: PlatformPaths, user: UserIds): Service {
 		command: postgresCommand(
 			paths,
 			user,
-			[paths.postgres, paths.postgresSocket],
+			{ writable: [paths.postgres, paths.postgresSocket], filter: filterPath(paths, "postgres") },
 			"postgres",
 			"-D",
 			paths.postgres,

@@ -3,11 +3,14 @@ import { dirname, join } from "node:path";
 import { step } from "../progress.ts";
 import { confined } from "./confine.ts";
 import { buildBase } from "./engine.ts";
+import { filterPath } from "./filter.ts";
 import { NODE, type PlatformPaths, REPOSITORY } from "./paths.ts";
 import { postgresUrl } from "./postgres.ts";
 import type { Service } from "./service.ts";
 import { platformUrl, type Settings, type Variables } from "./settings.ts";
 import type { UserIds } from "./user.ts";
+
+const SERVER = `${REPOSITORY}/packages/server/src`;
 
 /** The server: no root, no capabilities, and of the host it sees the program, the sockets and the sandboxes' logs. */
 export function serverService(paths: PlatformPaths, user: UserIds, settings: Settings, variables: Variables): Service {
@@ -18,8 +21,9 @@ export function serverService(paths: PlatformPaths, user: UserIds, settings: Set
 	return {
 		name: "server",
 		title: "Start the server",
-		command: confined([NODE, `${REPOSITORY}/packages/server/src/main.ts`], {
+		command: confined([NODE, "--import", `${SERVER}/require-filter.ts`, `${SERVER}/main.ts`], {
 			...user,
+			filter: filterPath(paths, "server"),
 			readOnly: [REPOSITORY, paths.run, paths.sandboxLogs, ...secretsKey, ...socketDirectory(databaseUrl)],
 			writable: [cache],
 			emptyRoot: paths.emptyRoot,

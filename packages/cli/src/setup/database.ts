@@ -21,7 +21,7 @@ export function databaseStep(paths: PlatformPaths): SetupStep {
 			mkdirSync(unfinished, { mode: 0o700 });
 			chownSync(unfinished, user.uid, user.gid);
 			const command = (program: string, ...args: string[]) =>
-				postgresCommand(paths, user, [unfinished], program, ...args);
+				postgresCommand(paths, user, { writable: [unfinished] }, program, ...args);
 			await run(
 				command(
 					...(["initdb", "--pgdata", unfinished, "--username", DATABASE, "--auth", "peer"] as const),

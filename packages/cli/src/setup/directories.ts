@@ -11,7 +11,7 @@ interface Directory {
 	gid: number;
 }
 
-/** The platform's directories, with the owners that let the server read only what it must. */
+/** The platform's directories, closed to all but root, and the server where it must read; see `exposed`. */
 export function directoriesStep(paths: PlatformPaths): SetupStep {
 	return {
 		title: "Make the data directory",
@@ -30,17 +30,18 @@ export function directoriesStep(paths: PlatformPaths): SetupStep {
 function wanted(paths: PlatformPaths): Directory[] {
 	const { uid, gid } = requireUser();
 	return [
-		{ path: paths.data, mode: 0o755, uid: 0, gid: 0 },
-		{ path: paths.guest, mode: 0o755, uid: 0, gid: 0 },
-		{ path: paths.cache, mode: 0o755, uid: 0, gid: 0 },
+		{ path: paths.data, mode: 0o711, uid: 0, gid: 0 },
+		{ path: paths.guest, mode: 0o700, uid: 0, gid: 0 },
+		{ path: paths.bin, mode: 0o700, uid: 0, gid: 0 },
+		{ path: paths.cache, mode: 0o700, uid: 0, gid: 0 },
 		{ path: join(paths.cache, "engine"), mode: 0o700, uid: 0, gid: 0 },
 		{ path: join(paths.cache, "server"), mode: 0o700, uid, gid },
 		{ path: paths.logs, mode: 0o750, uid: 0, gid },
 		// What the engine makes here belongs to the server's group.
 		{ path: paths.sandboxLogs, mode: 0o2750, uid: 0, gid },
-		{ path: dirname(paths.run), mode: 0o755, uid: 0, gid: 0 },
-		{ path: paths.run, mode: 0o755, uid: 0, gid: 0 },
-		{ path: paths.emptyRoot, mode: 0o755, uid: 0, gid: 0 },
+		{ path: dirname(paths.run), mode: 0o711, uid: 0, gid: 0 },
+		{ path: paths.run, mode: 0o711, uid: 0, gid: 0 },
+		{ path: paths.emptyRoot, mode: 0o700, uid: 0, gid: 0 },
 		{ path: paths.postgresSocket, mode: 0o700, uid, gid },
 	];
 }

@@ -7,6 +7,7 @@ import { accountStep } from "./account.ts";
 import { apiKeyStep } from "./api-key.ts";
 import { databaseStep } from "./database.ts";
 import { directoriesStep } from "./directories.ts";
+import { filterStep } from "./filter.ts";
 import { guestStep } from "./guest.ts";
 import { hasMicrovms, microvmSteps } from "./microvm.ts";
 import { packagesStep } from "./packages.ts";
@@ -40,6 +41,7 @@ function platformSteps({ paths, path, variables, microvms }: SetupOptions): Setu
 		directoriesStep(paths),
 		apiKeyStep(paths),
 		...(variables.DORMICE_SECRETS_KEY === undefined ? [secretsKeyStep(paths)] : []),
+		filterStep(paths, path),
 		guestStep(paths.guest, path),
 		...(withMicrovms ? microvmSteps(paths, path, variables) : []),
 		...(variables.DATABASE_URL === undefined ? [databaseStep(paths)] : []),

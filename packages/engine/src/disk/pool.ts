@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, readFile, rename, rm, statfs } from "node:fs/promises";
+import { chmod, mkdir, open, readFile, rename, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { DormiceError } from "@dormice/protocol";
+import { DormiceError, POOL_FOLDERS } from "@dormice/protocol";
 import { command } from "../command.ts";
 import type { Native } from "../native.ts";
 import { writeWhole } from "../whole-file.ts";
@@ -39,8 +39,7 @@ export class Pool {
 				`DORMICE_POOL=${dir} is not a mounted btrfs. Mount one there, or unset DORMICE_POOL.`,
 			);
 		}
-		for (const name of ["rootfs", "sandboxes", "trash", "generations", "blank"])
-			await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
+		for (const name of POOL_FOLDERS) await mkdir(join(dir, name), { recursive: true, mode: 0o700 });
 		return new Pool(dir, await identify(join(dir, "id")), options);
 	}
 
@@ -125,13 +124,18 @@ async function mountImage(image: string, dir: string, sizeGiB: number): Promise<
 	} catch {
 		const partial = `${image}.partial`;
 		await rm(partial, { force: true });
-		await command("truncate", ["-s", `${sizeGiB}G`, partial]);
+		{
+			// Whoever could read it could read every sandbox.
+			await using file = await open(partial, "wx", 0o600);
+			await file.truncate(sizeGiB * 2 ** 30);
+		}
 		await command("mkfs.btrfs", ["-q", "-m", "single", "-L", "dormice", partial]);
 		await rename(partial, image);
 	}
 	// It grows when the configuration says so, and never shrinks.
 	await command("truncate", ["-s", `>${sizeGiB}G`, image]);
 	await command("mount", ["-t", "btrfs", "-o", "loop,noatime,discard=async", image, dir]);
+	await chmod(dir, 0o700);
 	await command("btrfs", ["filesystem", "resize", "max", dir]);
 }
 

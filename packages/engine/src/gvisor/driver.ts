@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError, Steps } from "@dormice/protocol";
 import { command } from "../command.ts";
 import type { Driver, Machine, Process, Written } from "../driver.ts";
+import { lastWords } from "../last-words.ts";
 import { log } from "../log.ts";
 import type { Native } from "../native.ts";
 import { writeWhole } from "../whole-file.ts";
@@ -167,7 +168,7 @@ export class GvisorDriver implements Driver {
 
 /** A kernel that panics says so where its guest's output goes. */
 async function logLastWords(machine: Machine): Promise<void> {
-	const last = (await readFile(machine.log, "utf8").catch(() => "")).slice(-LAST_WORDS);
+	const last = (await lastWords(machine.log)).slice(-LAST_WORDS);
 	log.warn({ sandbox: machine.hostname, last }, "the last words of a sandbox that did not start");
 }
 

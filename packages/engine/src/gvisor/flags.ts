@@ -9,3 +9,6 @@ export const RUNSC_FLAGS = [
 	"--host-uds=none",
 	"--net-disconnect-ok",
 ] as const;
+
+/** What a guest's output is to gVisor, which stores that with it: it would not go on with another. */
+export const OUTPUT = "pipe";

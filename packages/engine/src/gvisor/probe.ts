@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { AskedOnce } from "../asked-once.ts";
 import { command } from "../command.ts";
 import type { Need, ProbeReport } from "../driver.ts";
-import { RUNSC_FLAGS } from "./flags.ts";
+import { OUTPUT, RUNSC_FLAGS } from "./flags.ts";
 import { MENDS, mend, needsMending } from "./mend.ts";
 
 const NEWER = "set RUNSC_PATH to a gVisor of April 2026 or newer";
@@ -56,9 +56,11 @@ async function ask(runsc: string): Promise<ProbeReport> {
 	};
 }
 
-/** Twelve hex digits over the binary, its flags and what is mended in it. */
+/** Twelve hex digits over the binary, how it is run and what is mended in it. */
 function fingerprint(program: Buffer): string {
-	const hash = createHash("sha256").update(RUNSC_FLAGS.join(" ")).update(MENDS);
+	const hash = createHash("sha256")
+		.update([...RUNSC_FLAGS, OUTPUT].join(" "))
+		.update(MENDS);
 	return hash.update(program).digest("hex").slice(0, 12);
 }
 

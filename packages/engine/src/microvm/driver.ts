@@ -6,6 +6,7 @@ import { DormiceError, GUEST, Steps } from "@dormice/protocol";
 import { failed } from "../command.ts";
 import type { Pool } from "../disk/pool.ts";
 import type { Driver, Machine, Process, Written } from "../driver.ts";
+import { lastWords } from "../last-words.ts";
 import { bestEffort, log } from "../log.ts";
 import type { Native } from "../native.ts";
 import { DOWNLINK } from "../network/rules.ts";
@@ -247,8 +248,7 @@ async function answered<T>(machine: Machine, pid: number, answer: Promise<T>): P
 }
 
 async function ended(machine: Machine, cause?: unknown): Promise<DormiceError> {
-	const text = await readFile(machine.log, "utf8").catch(() => "");
-	const said = text.split("\n").filter((line) => !line.includes(": info: "));
+	const said = (await lastWords(machine.log)).split("\n").filter((line) => !line.includes(": info: "));
 	return failed("QEMU", "ended", said.join("\n").slice(-500), cause);
 }
 

@@ -27,7 +27,7 @@ export type KernelBuild = {
 /** Makes the kernel that microVMs boot from now on; resolves to its version. One that is there already is only named again. */
 export async function buildKernel({ data, from, onLine }: KernelBuild): Promise<string> {
 	const dir = join(data, "kernel");
-	await mkdir(dir, { recursive: true, mode: 0o755 });
+	await mkdir(dir, { recursive: true, mode: 0o700 });
 	const work = await mkdtemp(join(dir, ".building-"));
 	try {
 		const source = from ?? (await fetchDebianKernel(work, onLine));

@@ -22,6 +22,7 @@ export async function destroy(host: Host, id: string, { keepDisk, forget, behind
 	const deleteDisk = keepDisk ? undefined : await host.disks.discard(id);
 	await host.records.delete(id);
 	if (forget) await host.logs.delete(id);
+	else await host.logs.deleteIfEmpty(id);
 	if (deleteDisk === undefined) return;
 	const removal = async () => {
 		if (record) await end(host, record);
