@@ -80,12 +80,15 @@ async function destination(path: string): Promise<{ target: string; existing?: S
 	}
 }
 
-/** Opens a file that is not there yet. Its directory is, so where none is found, none can be made: in `/proc`. */
+/** What a directory says that takes no files, such as `/proc`, `/sys` or one that is immutable: we are root. */
+const TAKES_NO_FILES = new Set(["ENOENT", "EPERM", "EACCES"]);
+
+/** Opens a file that is not there yet, in a directory that is. */
 async function create(temporary: string, path: string): Promise<FileHandle> {
 	try {
 		return await open(temporary, "wx", 0o600);
 	} catch (error) {
-		if (errnoCode(error) !== "ENOENT") throw error;
+		if (!TAKES_NO_FILES.has(errnoCode(error) ?? "")) throw error;
 		throw new DormiceError("invalid_argument", `path '${path}' is in a directory that takes no files`, {
 			cause: error,
 		});
