@@ -103,7 +103,7 @@ static bool receive(int connection, void *bytes, size_t size, struct ucred *aske
 		if (n <= 0) return false;
 		struct ucred sender;
 		take_control(&message, &sender, fds);
-		/* A pid of 0 is the kernel's way to say that it does not know. */
+		/* Of what was sent without credentials, or by a process that has gone since, there is no pid. */
 		if (sender.pid == 0) return false;
 		if (asker->pid == 0) *asker = sender;
 		if (sender.pid != asker->pid || sender.uid != asker->uid) return false;
