@@ -85,7 +85,7 @@ function rows(isolation: "gvisor" | "microvm"): void {
 			["65534", "0", "status None"],
 			["65534", "65534", "status 65537"],
 		] as const) {
-			test(`a request for root, begun by uid ${head} and ended by uid ${rest}, is answered: ${said}`, async () => {
+			test(`a request for root, begun by uid ${head} and ended by uid ${rest}, is answered: ${said.replace("\n", ", ")}`, async () => {
 				await run(`cat > /tmp/voices.py <<'END'\n${TWO_VOICES}\nEND`);
 				assert.equal(await run(`python3 /tmp/voices.py ${head} ${rest}`), said);
 			});
