@@ -28,10 +28,7 @@ export class TestGuest implements AsyncDisposable {
 
 	static async start(): Promise<TestGuest> {
 		const directory = mkdtempSync(join(tmpdir(), "dormice-supervisor-"));
-		const spawner = join(directory, "spawner");
-		const sources = readdirSync(SOURCES).filter((name) => name.endsWith(".c"));
-		const flags = ["-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Werror"];
-		execFileSync("cc", [...flags, "-o", spawner, ...sources], { cwd: SOURCES });
+		const spawner = compileSpawner(directory);
 		const child = spawn(spawner, [process.execPath, join(import.meta.dirname, "main.ts")], {
 			stdio: ["ignore", "pipe", "inherit"],
 			env: {
@@ -99,6 +96,15 @@ export class TestGuest implements AsyncDisposable {
 	async [Symbol.asyncDispose](): Promise<void> {
 		await this.#stop();
 	}
+}
+
+/** Returns the program's path. */
+export function compileSpawner(directory: string): string {
+	const spawner = join(directory, "spawner");
+	const sources = readdirSync(SOURCES).filter((name) => name.endsWith(".c"));
+	const flags = ["-std=c11", "-O2", "-static", "-Wall", "-Wextra", "-Werror"];
+	execFileSync("cc", [...flags, "-o", spawner, ...sources], { cwd: SOURCES });
+	return spawner;
 }
 
 /** The answer's JSON, as a test expects it. */

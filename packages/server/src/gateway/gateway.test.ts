@@ -210,6 +210,18 @@ suite("gateway", () => {
 		assert.equal((await fetch(`${platform.url}/files?path=x&signature=v1_${hash}`)).status, 502);
 	});
 
+	test("a signed link wakes its sandbox as long as it counts", async () => {
+		const lifecycle = { onTimeout: "pause", autoResume: true } as const;
+		const sleeper = await Sandbox.create({ ...platform.e2b, lifecycle });
+		const link = (useSignatureExpiration: number) => sleeper.downloadUrl("/home/user/a b", { useSignatureExpiration });
+		const [good, expired] = [await link(60), await link(-60)];
+		await sleeper.pause();
+		assert.equal((await fetch(expired)).status, 403);
+		assert.equal((await Sandbox.getInfo(sleeper.sandboxId, platform.e2b)).state, "paused");
+		assert.equal((await fetch(good)).status, 200);
+		await sleeper.kill();
+	});
+
 	test("a hundred requests at once wake a sandbox once", async () => {
 		const sleeper = await Sandbox.create({
 			...platform.e2b,

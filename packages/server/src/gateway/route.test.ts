@@ -32,7 +32,10 @@ const ROWS: [string, string | undefined, string | undefined, object][] = [
 	["localhost", "", "80", nobody("Invalid sandbox ID")],
 	["localhost", ID, "0", nobody("Invalid sandbox port")],
 	["localhost", ID, "65536", nobody("Invalid sandbox port")],
-	["localhost", ID, "80 ", nobody("Invalid sandbox port")],
+	...["80 ", " 80", "+80", "080", "0x50", "8e1", "80.0", "80, 80", "８０", "\u00a080", ""].map(
+		(port): (typeof ROWS)[number] => ["localhost", ID, port, nobody("Invalid sandbox port")],
+	),
+	[`00080-${ID}.example.org`, undefined, undefined, nobody("Invalid sandbox port")],
 	[`99999-${ID}.example.org`, undefined, undefined, nobody("Invalid sandbox port")],
 	["80-a_b.example.org", undefined, undefined, nobody("Invalid sandbox ID")],
 ];

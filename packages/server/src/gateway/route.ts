@@ -48,8 +48,8 @@ function byHeaders(sandboxId: string, port: string | undefined): Route {
 
 function toSandbox(sandboxId: string, port: string): Route {
 	if (!/^[a-z0-9]+$/.test(sandboxId)) return { to: "nobody", why: "Invalid sandbox ID" };
-	const number = Number(port);
-	if (!/^\d{1,5}$/.test(port) || number < 1 || number > 65535) return { to: "nobody", why: "Invalid sandbox port" };
+	const number = /^[1-9]\d{0,4}$/.test(port) ? Number(port) : 0;
+	if (number < 1 || number > 65535) return { to: "nobody", why: "Invalid sandbox port" };
 	// The supervisor takes what comes there for the host's own word.
 	if (number === GUEST.hostPort) return { to: "nobody", why: `Port ${port} of a sandbox is the host's alone` };
 	return { to: "sandbox", sandboxId, port: number };

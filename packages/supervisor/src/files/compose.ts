@@ -1,17 +1,14 @@
-import { createReadStream } from "node:fs";
 import { rm, stat } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { DormiceError } from "@dormice/protocol";
 import { filing } from "../errno.ts";
 import { type Placing, placeFile } from "./place.ts";
+import { openRegular, readPart, readSmall, requireRegular } from "./regular.ts";
 
 /** Writes the sources one after the other into `destination`, then removes them. */
 export async function composeFile(sources: readonly string[], destination: string, placing: Placing): Promise<void> {
 	if (sources.length === 0) throw new DormiceError("invalid_argument", "source_paths is empty");
-	for (const source of sources) {
-		const info = await filing(`reading '${source}'`, stat(source));
-		if (!info.isFile()) throw new DormiceError("invalid_argument", `path '${source}' is not a regular file`);
-	}
+	for (const source of sources) requireRegular(source, await filing(`reading '${source}'`, stat(source)));
 	await placeFile(destination, Readable.from(concatenated(sources)), placing);
 	for (const source of sources) {
 		if (source === destination) continue;
@@ -21,5 +18,10 @@ export async function composeFile(sources: readonly string[], destination: strin
 }
 
 async function* concatenated(sources: readonly string[]): AsyncGenerator<Uint8Array> {
-	for (const source of sources) yield* createReadStream(source, { highWaterMark: 256 * 1024 });
+	for (const source of sources) {
+		await using opened = await openRegular(source);
+		const small = await readSmall(source, opened);
+		if (small) yield small;
+		else yield* readPart(source, opened, { start: 0, end: opened.info.size - 1 });
+	}
 }

@@ -23,7 +23,6 @@ import { after, before, beforeEach, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Sandbox } from "e2b";
 import { json, TestGuest, until } from "../testing.ts";
-import { sign } from "./signature.ts";
 
 let guest: TestGuest;
 let sandbox: Sandbox;
@@ -271,41 +270,6 @@ test("parts are joined and gone", async () => {
 	});
 	assert.equal((await guest.fetch("/files/compose", { method: "POST", body })).status, 200);
 	assert.deepEqual([readFileSync(join(here, "all"), "utf8"), readdirSync(here)], ["111222333", ["all"]]);
-});
-
-test("with an access token: the header, or a signature", async () => {
-	await using closed = await TestGuest.start();
-	const token = "0tQG31xiMp0IOQfaz9dcwi72L1CPo8e0";
-	const init = (body: object, headers = {}) =>
-		closed.tell("/init", { method: "POST", headers, body: JSON.stringify(body) });
-	assert.equal((await init({ accessToken: token })).status, 204);
-	assert.equal((await init({ accessToken: "other" })).status, 401);
-	assert.equal((await init({ accessToken: token, envVars: { A: "1" } })).status, 204);
-	assert.equal((await closed.fetch("/health")).status, 204);
-	const refused = await closed.fetch("/envs");
-	assert.deepEqual([refused.status, (await json(refused)).code], [401, 401]);
-	assert.deepEqual(await (await closed.fetch("/envs", { headers: { "x-access-token": token } })).json(), { A: "1" });
-	const rpc = await closed.fetch("/process.Process/List", {
-		method: "POST",
-		headers: { "content-type": "application/json" },
-		body: "{}",
-	});
-	assert.equal(rpc.status, 401);
-
-	const path = "/etc/passwd";
-	const link = async (query: string) => {
-		const answer = await closed.fetch(`/files?path=${encodeURIComponent(path)}${query}`);
-		return answer.status === 200 ? 200 : (await json(answer)).message;
-	};
-	const signed = (expiration?: string) =>
-		`&signature=${encodeURIComponent(sign({ path, operation: "read", user: "", expiration }, token))}${expiration ? `&signature_expiration=${expiration}` : ""}`;
-	assert.equal(await link(""), "missing signature query parameter");
-	assert.equal(await link("&signature=v1_x"), "invalid signature");
-	assert.equal(await link(signed("1000")), "signature is already expired");
-	assert.equal(await link(signed("9999999999")), 200);
-	assert.equal(await link(signed()), 200);
-	assert.equal((await init({ accessToken: "other" }, { "x-access-token": token })).status, 204);
-	assert.equal(await link(signed()), "invalid signature");
 });
 
 function supervisorPid(): number {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { createReadStream, createWriteStream, type Stats } from "node:fs";
-import { chmod, lchown, open, realpath, rm, stat } from "node:fs/promises";
+import { createReadStream, type Stats } from "node:fs";
+import { chmod, type FileHandle, lchown, open, realpath, rm, stat } from "node:fs/promises";
 import { posix } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -12,6 +12,7 @@ import { log } from "../log.ts";
 import type { User } from "../users/users.ts";
 import type { Attributes } from "./attributes.ts";
 import type { Metadata } from "./metadata.ts";
+import { openRegular, requireRegular } from "./regular.ts";
 
 const LARGEST_REWRITE_BYTES = 8 * 1024 * 1024;
 
@@ -39,13 +40,10 @@ export async function placeFile(path: string, content: Readable, placing: Placin
 	try {
 		await ensureDirectory(posix.dirname(path), user);
 		const { target, existing } = await destination(path);
-		if (existing?.isDirectory()) throw new DormiceError("invalid_argument", `path is a directory: ${path}`);
-		// A device or a FIFO is written to, not replaced.
-		if (existing && !existing.isFile()) return await pipeline(content, createWriteStream(target, { flags: "a" }));
 		const temporary = posix.join(posix.dirname(target), uploadName(existing !== undefined, randomUUID().slice(0, 8)));
 		try {
 			// Opened here, not by the stream: one that is destroyed early would still make the file, after its removal.
-			await using file = await open(temporary, "wx", 0o600);
+			await using file = await create(temporary, path);
 			await pipeline(content, file.createWriteStream());
 			placing.confirm?.();
 			if (existing && (await isRewritable(target, temporary, placing)) && (await rewrite(target, temporary))) {
@@ -64,14 +62,36 @@ export async function placeFile(path: string, content: Readable, placing: Placin
 	}
 }
 
-/** Where the bytes belong: behind a symbolic link, what it leads to, there or not yet. */
+/**
+ * Where the bytes belong: behind a symbolic link, what it leads to, there or not yet. What is there must be a regular
+ * file: a FIFO or a device would take the bytes to whoever reads it, or wait for a reader for ever.
+ */
 async function destination(path: string): Promise<{ target: string; existing?: Stats }> {
 	try {
+		// Links of /proc lead to what has no path (`/dev/stdout` may be a pipe), so what is there is asked before its name.
+		requireRegular(path, await stat(path));
 		const target = await realpath(path);
-		return { target, existing: await stat(target) };
+		const existing = await stat(target);
+		requireRegular(path, existing);
+		return { target, existing };
 	} catch (error) {
 		if (errnoCode(error) !== "ENOENT") return filing(`writing '${path}'`, Promise.reject(error));
 		return { target: path };
+	}
+}
+
+/** What a directory says that takes no files, such as `/proc`, `/sys` or one that is immutable: we are root. */
+const TAKES_NO_FILES = new Set(["ENOENT", "EPERM", "EACCES"]);
+
+/** Opens a file that is not there yet, in a directory that is. */
+async function create(temporary: string, path: string): Promise<FileHandle> {
+	try {
+		return await open(temporary, "wx", 0o600);
+	} catch (error) {
+		if (!TAKES_NO_FILES.has(errnoCode(error) ?? "")) throw error;
+		throw new DormiceError("invalid_argument", `path '${path}' is in a directory that takes no files`, {
+			cause: error,
+		});
 	}
 }
 
@@ -83,7 +103,8 @@ async function isRewritable(target: string, temporary: string, { attributes, met
 /** Copies the content into a file that exists. False when it did not work, and the target may be anything. */
 async function rewrite(target: string, source: string): Promise<boolean> {
 	try {
-		await using file = await open(target, "r+");
+		await using opened = await openRegular(target, "write");
+		const { file } = opened;
 		await file.writeFile(createReadStream(source, { highWaterMark: 256 * 1024 }));
 		// The end comes off last: who reads meanwhile never finds the file empty.
 		const { size } = await stat(source);

@@ -38,7 +38,7 @@ export function select(headers: IncomingHttpHeaders, file: { size: number; modif
 }
 
 function parseRange(range: string, size: number): Selection {
-	const match = /^bytes=(\d*)-(\d*)$/.exec(range.replaceAll(" ", ""));
+	const match = /^bytes=(\d*)-(\d*)$/.exec(range);
 	// Several ranges, other units, nonsense: a server may answer with the whole.
 	if (!match || (match[1] === "" && match[2] === "")) return WHOLE;
 	const start = match[1] === "" ? Math.max(0, size - Number(match[2])) : Number(match[1]);

@@ -24,15 +24,11 @@ export function filesRoutes({ sandbox, attributes }: FilesOptions): { files: Han
 			if (request.method === "GET" || request.method === "HEAD") {
 				admit(request, url, "read");
 				const user = userOf(request, url);
-				await sendDownload(sandbox.path(url.searchParams.get("path") ?? "", user), request, response);
+				await sendDownload(sandbox.path(query(url, "path") ?? "", user), request, response);
 			} else if (request.method === "POST") {
 				admit(request, url, "write");
-				const path = url.searchParams.get("path") ?? undefined;
-				sendJson(
-					response,
-					200,
-					await receiveUpload(request, { sandbox, attributes, user: userOf(request, url), path }),
-				);
+				const upload = { sandbox, attributes, user: userOf(request, url), path: query(url, "path") };
+				sendJson(response, 200, await receiveUpload(request, upload));
 			} else {
 				throw new DormiceError("route_not_found", `${request.method} is not a method of /files`);
 			}
@@ -53,13 +49,15 @@ export function filesRoutes({ sandbox, attributes }: FilesOptions): { files: Han
 		const header = request.headers["x-access-token"];
 		if (sandbox.accessToken === undefined || (typeof header === "string" && sandbox.admits(header))) return;
 		if (header !== undefined) throw new DormiceError("unauthenticated", "invalid access token");
-		const query = (name: string) => url.searchParams.get(name) ?? "";
-		const part = { path: query("path"), operation, user: query("username"), expiration: query("signature_expiration") };
-		checkSignature(part, query("signature"), sandbox.accessToken);
+		const [path = "", user = ""] = [query(url, "path"), query(url, "username")];
+		const part = { path, operation, user, expiration: query(url, "signature_expiration") };
+		checkSignature(part, query(url, "signature"), sandbox.accessToken);
 	}
 
 	function userOf(request: IncomingMessage, url: URL, named?: string): User {
-		const name = named ?? url.searchParams.get("username") ?? basicUser(request.headers.authorization);
+		// A signature covers the query and no header: without a user name in it, the link is for the default user.
+		const header = query(url, "signature") === undefined ? request.headers.authorization : undefined;
+		const name = named ?? query(url, "username") ?? basicUser(header);
 		try {
 			return sandbox.user(name ?? undefined);
 		} catch (error) {
@@ -67,4 +65,11 @@ export function filesRoutes({ sandbox, attributes }: FilesOptions): { files: Han
 			throw new DormiceError("unauthenticated", `error looking up user '${name}': ${message}`, { cause: error });
 		}
 	}
+}
+
+/** A parameter that may be there once: with two, each reader could mean another. */
+function query(url: URL, name: string): string | undefined {
+	const [value, ...more] = url.searchParams.getAll(name);
+	if (more.length > 0) throw new DormiceError("invalid_argument", `the query parameter '${name}' appears twice`);
+	return value;
 }

@@ -28,6 +28,29 @@ for (const [what, part, signature, message] of [
 	});
 }
 
+for (const expiration of [
+	"",
+	"abc",
+	"NaN",
+	"1e400",
+	"1e12",
+	"Infinity",
+	"0x7fffffffff",
+	"-1",
+	"+9999999999",
+	" 9999999999",
+	"9999999999 ",
+	"9999999999.5",
+	"9".repeat(13),
+	"９９９９９９９９９９",
+]) {
+	test(`the expiration '${expiration}' is refused, however well it is signed`, () => {
+		const part = { ...PART, expiration };
+		const message = "signature_expiration must be Unix seconds in decimal digits";
+		assert.throws(() => checkSignature(part, sign(part, TOKEN), TOKEN, 0), { reason: "unauthenticated", message });
+	});
+}
+
 test("metadata is taken from its headers only", () => {
 	const headers = { "x-metadata-kind": "report", "x-metadata-n": "1", "content-type": "text/plain" };
 	assert.deepEqual(metadataOf(headers), { kind: "report", n: "1" });

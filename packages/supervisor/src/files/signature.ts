@@ -15,9 +15,18 @@ export interface SignedPart {
 	readonly expiration?: string | undefined;
 }
 
+/** Unix seconds as a link says them: digits, and no more than the year 33658 needs. */
+const EXPIRATION = /^\d{1,12}$/;
+
 /** The signature of a link, made with the sandbox's access token. */
 export function sign(part: SignedPart, token: string): string {
-	const raw = [part.path, part.operation, part.user, token, ...(part.expiration ? [part.expiration] : [])].join(":");
+	const raw = [
+		part.path,
+		part.operation,
+		part.user,
+		token,
+		...(part.expiration === undefined ? [] : [part.expiration]),
+	].join(":");
 	return `v1_${createHash("sha256").update(raw).digest("base64").replace(/=+$/, "")}`;
 }
 
@@ -30,7 +39,9 @@ export function checkSignature(
 ): void {
 	if (!signature) throw new DormiceError("unauthenticated", "missing signature query parameter");
 	if (!equalSecrets(signature, sign(part, token))) throw new DormiceError("unauthenticated", "invalid signature");
-	if (part.expiration && Number(part.expiration) * 1000 < nowMs) {
-		throw new DormiceError("unauthenticated", "signature is already expired");
+	if (part.expiration === undefined) return;
+	if (!EXPIRATION.test(part.expiration)) {
+		throw new DormiceError("unauthenticated", "signature_expiration must be Unix seconds in decimal digits");
 	}
+	if (Number(part.expiration) * 1000 < nowMs) throw new DormiceError("unauthenticated", "signature is already expired");
 }

@@ -44,3 +44,10 @@ test("accounts: groups come from both files, the first line of a name counts, no
 	assert.deepEqual([...users.keys()], ["root", "user", "homeless"]);
 	assert.deepEqual([userNames.get(1000), groupNames.get(1000)], ["user", "user"]);
 });
+
+for (const id of ["", " ", "0x0", "-1", "1e3", "0 ", "4294967295", "4294967296"]) {
+	test(`an account whose number is '${id}' is none`, () => {
+		const { users, groupNames } = parseAccounts(`a:x:${id}:5::/:/bin/sh`, `g:x:${id}:user`);
+		assert.deepEqual([users.size, groupNames.size], [0, 0]);
+	});
+}

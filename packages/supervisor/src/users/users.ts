@@ -24,22 +24,28 @@ export function parseAccounts(passwd: string, group: string): Accounts {
 	const groupNames = new Map<number, string>();
 	const memberships = new Map<string, number[]>();
 	for (const [name = "", , gid, members = ""] of records(group)) {
-		const number = Number(gid);
-		if (!Number.isInteger(number)) continue;
+		const number = idOf(gid);
+		if (number === undefined) continue;
 		if (!groupNames.has(number)) groupNames.set(number, name);
 		for (const member of members.split(",").filter(Boolean)) {
 			memberships.set(member, [...(memberships.get(member) ?? []), number]);
 		}
 	}
 	for (const [name = "", , uidText, gidText, , home, shell] of records(passwd)) {
-		const uid = Number(uidText);
-		const gid = Number(gidText);
-		if (!Number.isInteger(uid) || !Number.isInteger(gid) || users.has(name)) continue;
+		const uid = idOf(uidText);
+		const gid = idOf(gidText);
+		if (uid === undefined || gid === undefined || users.has(name)) continue;
 		const groups = [...new Set([gid, ...(memberships.get(name) ?? [])])];
 		users.set(name, { name, uid, gid, groups, home: home || "/", shell: shell || "/bin/sh" });
 		if (!userNames.has(uid)) userNames.set(uid, name);
 	}
 	return { users, userNames, groupNames };
+}
+
+/** A user's or group's number, strictly: neither an empty field nor 2^32 may become root's 0. */
+function idOf(text = ""): number | undefined {
+	const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+	return number < 0xffffffff ? number : undefined;
 }
 
 function records(text: string): string[][] {
@@ -86,5 +92,6 @@ function stamp(path: string): string {
 }
 
 function readIfThere(path: string): string {
-	return statSync(path, { throwIfNoEntry: false }) ? readFileSync(path, "utf8") : "";
+	// Whoever is root inside may put a FIFO there, and reading that would stop the whole supervisor.
+	return statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, "utf8") : "";
 }
