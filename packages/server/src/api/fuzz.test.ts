@@ -5,8 +5,9 @@ import { after, before, suite, test } from "node:test";
 import { isReason } from "@dormice/protocol";
 import pg from "pg";
 import { callsOf, makeNames, type Names } from "../testing/calls.ts";
-import { Choices, CONTENT_TYPES, mutate, PATH_PARTS, RAW_BODIES, VALUES } from "../testing/mutation.ts";
+import { CONTENT_TYPES, mutate, PATH_PARTS, RAW_BODIES, VALUES } from "../testing/mutation.ts";
 import { TestPlatform } from "../testing/platform.ts";
+import { Random } from "../testing/random.ts";
 import { addTeam } from "../testing/team.ts";
 
 const SECONDS = Number(process.env.FUZZ_SECONDS ?? 10);
@@ -79,46 +80,41 @@ suite("a fuzzer of requests", { timeout: (SECONDS + 60) * 1000 }, () => {
 		);
 	};
 
-	const make = (
-		choices: Choices,
-		route: string,
-		names: Names,
-		fields: { query: string[]; body: string[] },
-	): Request => {
-		const { method, path, body = {} } = choices.of(callsOf(route, names));
+	const make = (random: Random, route: string, names: Names, fields: { query: string[]; body: string[] }): Request => {
+		const { method, path, body = {} } = random.pick(callsOf(route, names));
 		const headers: Record<string, string> = { "x-api-key": platform.e2b.apiKey, "content-type": "application/json" };
 		const valid = { method, path, headers, ...(method === "GET" ? {} : { body: JSON.stringify(body) }) };
-		switch (choices.below(9)) {
+		switch (random.between(0, 8)) {
 			case 0:
 			case 1:
 			case 2:
-				return { ...valid, body: JSON.stringify(mutate(choices, body, fields.body)) };
+				return { ...valid, body: JSON.stringify(mutate(random, body, fields.body)) };
 			case 3:
-				return { ...valid, body: choices.of(RAW_BODIES) };
+				return { ...valid, body: random.pick(RAW_BODIES) };
 			case 4: {
-				const type = choices.of(CONTENT_TYPES);
+				const type = random.pick(CONTENT_TYPES);
 				const { "content-type": _, ...others } = headers;
 				return { ...valid, headers: type === undefined ? others : { ...others, "content-type": type } };
 			}
 			case 5: {
 				const [pattern = ""] = path.split("?");
 				const parts = pattern.split("/");
-				const at = 1 + choices.below(parts.length - 1);
-				return { ...valid, path: parts.with(at, choices.of(PATH_PARTS)).join("/") };
+				const at = random.between(1, parts.length - 1);
+				return { ...valid, path: parts.with(at, random.pick(PATH_PARTS)).join("/") };
 			}
 			case 6:
 			case 7: {
-				const name = fields.query.length > 0 ? choices.of(fields.query) : "any";
-				const value = choices.of(VALUES);
+				const name = fields.query.length > 0 ? random.pick(fields.query) : "any";
+				const value = random.pick(VALUES);
 				// Half of a surrogate pair cannot be written as a query.
 				const text = encodeURIComponent(
 					String(typeof value === "object" ? JSON.stringify(value) : value).toWellFormed(),
 				);
-				const raw = choices.of([text, text, text, "%", "%zz", "%ff", "%ed%a0%80", "a&b=c&&=", "[]=1"]);
+				const raw = random.pick([text, text, text, "%", "%zz", "%ff", "%ed%a0%80", "a&b=c&&=", "[]=1"]);
 				return { ...valid, path: `${path}${path.includes("?") ? "&" : "?"}${name}=${raw.slice(0, 20_000)}` };
 			}
 			default:
-				return { ...valid, method: choices.of(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]) };
+				return { ...valid, method: random.pick(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]) };
 		}
 	};
 
@@ -164,15 +160,15 @@ suite("a fuzzer of requests", { timeout: (SECONDS + 60) * 1000 }, () => {
 		const fields = await fieldsOf();
 		// Who takes more gets more.
 		const routes = [...fields].flatMap(([route, { query, body }]) => [route, ...query, ...body].map(() => route));
-		const choices = new Choices(SEED);
+		const random = new Random(SEED);
 		const made: string[] = [];
 		const statuses = new Map<number, number>();
 
 		const endsAtMs = performance.now() + SECONDS * 1000;
 		let sent = 0;
 		for (; performance.now() < endsAtMs || sent < routes.length * 5; sent++) {
-			const route = choices.of(routes);
-			const what = make(choices, route, names, fields.get(route) ?? { query: [], body: [] });
+			const route = random.pick(routes);
+			const what = make(random, route, names, fields.get(route) ?? { query: [], body: [] });
 			const shown = () =>
 				`FUZZ_SEED=${SEED}, request ${sent}: ${JSON.stringify({ ...what, body: String(what.body).slice(0, 2000) })}`;
 			try {

@@ -9,8 +9,8 @@ import { HostileGuest } from "../testing/hostile-guest.ts";
 import { TestPlatform } from "../testing/platform.ts";
 import { Random } from "../testing/random.ts";
 
-const SEED = Number(process.env.DORMICE_FUZZ_SEED || Date.now() % 1e6);
-const ANSWERS = Number(process.env.DORMICE_FUZZ_ANSWERS || 20_000);
+const SEED = Number(process.env.FUZZ_SEED || Date.now() % 1e6);
+const ANSWERS = Number(process.env.FUZZ_ANSWERS || 20_000);
 const AT_ONCE = 16;
 const PORT = 7070;
 

@@ -1,24 +1,4 @@
-/** A source of choices that makes the same ones again from the same seed (mulberry32). */
-export class Choices {
-	#state: number;
-
-	constructor(seed: number) {
-		this.#state = seed >>> 0;
-	}
-
-	below(end: number): number {
-		this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-		let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
-		mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
-		return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * end);
-	}
-
-	of<T>(list: readonly T[]): T {
-		const chosen = list[this.below(list.length)];
-		if (chosen === undefined && list.length === 0) throw new Error("there is nothing to choose from");
-		return chosen as T;
-	}
-}
+import type { Random } from "./random.ts";
 
 /** What no field expects. Strings that every parser of something may trip over, numbers at every edge, and other types. */
 export const VALUES: readonly unknown[] = [
@@ -196,21 +176,21 @@ export const PATH_PARTS: readonly string[] = [
 ];
 
 /** The body with one field, at any depth, changed, left out or added. */
-export function mutate(choices: Choices, body: unknown, fieldNames: readonly string[]): unknown {
-	if (typeof body !== "object" || body === null) return choices.of(VALUES);
+export function mutate(random: Random, body: unknown, fieldNames: readonly string[]): unknown {
+	if (typeof body !== "object" || body === null) return random.pick(VALUES);
 	const keys = Object.keys(body);
-	const kind = choices.below(10);
+	const kind = random.between(0, 9);
 	if (Array.isArray(body)) {
-		if (kind < 3 || keys.length === 0) return [...body, choices.of(VALUES)];
-		const at = choices.below(body.length);
-		return kind === 3 ? body.toSpliced(at, 1) : body.with(at, mutate(choices, body[at], []));
+		if (kind < 3 || keys.length === 0) return [...body, random.pick(VALUES)];
+		const at = random.between(0, body.length - 1);
+		return kind === 3 ? body.toSpliced(at, 1) : body.with(at, mutate(random, body[at], []));
 	}
 	if (kind < 3 || keys.length === 0) {
-		const name = choices.below(3) > 0 && fieldNames.length > 0 ? choices.of(fieldNames) : choices.of(TEXTS);
-		return { ...body, [name]: choices.of(VALUES) };
+		const name = random.between(0, 2) > 0 && fieldNames.length > 0 ? random.pick(fieldNames) : random.pick(TEXTS);
+		return { ...body, [name]: random.pick(VALUES) };
 	}
-	const key = choices.of(keys);
+	const key = random.pick(keys);
 	const { [key]: value, ...rest } = body as Record<string, unknown>;
 	if (kind === 3) return rest;
-	return { ...body, [key]: kind < 7 ? choices.of(VALUES) : mutate(choices, value, []) };
+	return { ...body, [key]: kind < 7 ? random.pick(VALUES) : mutate(random, value, []) };
 }

@@ -21,9 +21,8 @@ export class Random {
 	}
 
 	pick<T>(items: readonly T[]): T {
-		const item = items[this.between(0, items.length - 1)];
-		if (item === undefined) throw new RangeError("nothing to pick from");
-		return item;
+		if (items.length === 0) throw new RangeError("nothing to pick from");
+		return items[this.between(0, items.length - 1)] as T;
 	}
 
 	/** One of the rows, more often the more it weighs. */
