@@ -37,26 +37,40 @@ const CONNECTIONS = {
 	"a WebSocket": "GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
 };
 
-async function send(port: number, head: string): Promise<void> {
-	const { hostname, port: own } = new URL(platform.client.sandboxUrl);
-	const socket = connect(Number(own), hostname);
+/** A connection on which nothing was said yet. */
+async function dial(): Promise<Socket> {
+	const { hostname, port } = new URL(platform.client.sandboxUrl);
+	const socket = connect(Number(port), hostname);
 	open.add(socket);
 	socket.on("error", () => undefined).once("close", () => open.delete(socket));
-	socket.resume();
-	const address = `Host: localhost\r\nE2b-Sandbox-Id: ${sandbox.sandboxId}\r\nE2b-Sandbox-Port: ${port}\r\n`;
-	socket.write(`${head}${address}\r\n${head.includes("Length") ? "half" : ""}`);
-	await once(socket, "connect");
+	await once(socket.resume(), "connect");
+	return socket;
 }
 
-/** Opens some of everything to every server, and takes half of it away again, so that each has seen connections come and go. */
+/**
+ * Opens some of everything to every server, all in one moment, so that event loops find many connections ready at once; then
+ * takes every other one away again. What gVisor kept of such connections made programs spin after a wake.
+ */
 async function connectAll(): Promise<void> {
-	for (let turn = 0; turn < 2; turn++) {
-		for (const port of Object.values(SERVERS)) for (const head of Object.values(CONNECTIONS)) await send(port, head);
-		await send(QUEUE_PORT, CONNECTIONS["idle, kept"]);
-		await sleep(300);
-		if (turn === 0) for (const socket of open) socket.destroy();
+	for (const socket of open) socket.destroy();
+	const wanted = Object.values(SERVERS).flatMap((port) =>
+		Object.values(CONNECTIONS).flatMap((head) => Array.from({ length: 4 }, () => ({ port, head }))),
+	);
+	wanted.push(...[1, 2].map(() => ({ port: QUEUE_PORT, head: CONNECTIONS["idle, kept"] })));
+	const sockets = await Promise.all(wanted.map(() => dial()));
+	const streams = await Promise.all(
+		Array.from({ length: 4 }, () =>
+			sandbox.commands.run("sleep 0.3; echo first; sleep 1000", { background: true, timeoutMs: 0 }),
+		),
+	);
+	for (const [i, { port, head }] of wanted.entries()) {
+		const address = `Host: localhost\r\nE2b-Sandbox-Id: ${sandbox.sandboxId}\r\nE2b-Sandbox-Port: ${port}\r\n`;
+		sockets[i]?.write(`${head}${address}\r\n${head.includes("Length") ? "half" : ""}`);
 	}
-	await sleep(100);
+	await sleep(600);
+	for (const [i, socket] of sockets.entries()) if (i % 2 === 0) socket.destroy();
+	await Promise.all(streams.filter((_, i) => i % 2 === 0).map((stream) => stream.disconnect()));
+	await sleep(400);
 }
 
 /** Every server answers, and nothing in the sandbox spins. */

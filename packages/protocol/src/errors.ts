@@ -24,7 +24,8 @@ export const REASONS = {
 	state_conflict: { status: 409, code: Code.FailedPrecondition },
 	not_storable: { status: 422, code: Code.FailedPrecondition },
 	disk_full: { status: 507, code: Code.ResourceExhausted },
-	capacity_unavailable: { status: 503, code: Code.ResourceExhausted },
+	// 429, for E2B's clients repeat a create after that and not after 503.
+	capacity_unavailable: { status: 429, code: Code.ResourceExhausted },
 	engine_unavailable: { status: 503, code: Code.Unavailable },
 	database_unavailable: { status: 503, code: Code.Unavailable },
 	generation_corrupt: { status: 500, code: Code.DataLoss },

@@ -77,8 +77,9 @@ const REASON_OF_STATUS: Record<number, Reason> = {
 	404: "sandbox_not_found",
 	409: "state_conflict",
 	416: "output_out_of_range",
+	429: "capacity_unavailable",
 	501: "not_implemented",
-	503: "capacity_unavailable",
+	503: "engine_unavailable",
 	504: "deadline_exceeded",
 	507: "disk_full",
 };

@@ -58,6 +58,8 @@ export interface Lifecycle {
 	reads?: "running" | "paused";
 	rest: Required<RestOptions>;
 	awake: Signal[];
+	/** What uses CPU in it now, in percent of one, most first. */
+	busiest: { pid: number; cmd: string; percent: number }[];
 	/** RFC 3339; while it dozes. */
 	sleepsAt?: string;
 	/** Milliseconds in each state, this one included. */

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
+import { parseProxies, type TrustedProxies } from "./gateway/proxies.ts";
 import type { Rest } from "./sandboxes/rest.ts";
 import type { Retention } from "./sandboxes/retention.ts";
 
@@ -21,6 +22,8 @@ export interface Config {
 	port: number;
 	/** The domain, with its port if it has one, below which sandboxes have host names: `3000-<id>.<domain>`. */
 	domain: string | undefined;
+	/** Proxies before us that may say who their clients are. */
+	trustedProxies: TrustedProxies;
 	engineSocket: string;
 	/** Where the key for the database's secrets lies, unless it was given. */
 	secretsKeyPath: string;
@@ -95,6 +98,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Conf
 		host: text(env, "DORMICE_LISTEN") ?? "127.0.0.1",
 		port: integer(env, "DORMICE_PORT", 3999, 0, 65535),
 		domain: text(env, "DORMICE_DOMAIN")?.toLowerCase(),
+		trustedProxies: parseProxies(text(env, "DORMICE_TRUSTED_PROXIES")),
 		engineSocket: text(env, "DORMICE_ENGINE_SOCKET") ?? join(dataDir, "run", "engine.sock"),
 		secretsKeyPath: join(dataDir, "secrets.key"),
 		allowEmulation: integer(env, "DORMICE_ALLOW_EMULATION", 0, 0, 1) === 1,
@@ -109,7 +113,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): { config: Conf
 		}),
 		rest: Object.freeze({
 			doze: "idle",
-			dozeAfterMs: integer(env, "DORMICE_DOZE_AFTER_MS", 15_000, 0, 2 ** 31 - 1),
+			dozeAfterMs: integer(env, "DORMICE_DOZE_AFTER_MS", 2_000, 0, 2 ** 31 - 1),
 			sleepAfterMs: integer(env, "DORMICE_SLEEP_AFTER_MS", 600_000, 0, 2 ** 31 - 1),
 		}),
 		memoryBudgetMib: integer(env, "DORMICE_MEMORY_BUDGET_MIB", 0, 0, 1 << 24) || undefined,

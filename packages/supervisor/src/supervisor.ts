@@ -151,10 +151,11 @@ function hostRoutes({ config, spawner, sandbox, processes, alive }: Parts): Read
 async function activity(processes: Processes, alive: Alive, etc: string) {
 	const running = processes.running();
 	const known = new Map(running.map((process) => [process.pid, process]));
-	const [{ byClients: found, cpuMs }, hooks] = await Promise.all([alive.look(), presentHooks(etc)]);
+	const [{ byClients: found, cpuMs, busiest }, hooks] = await Promise.all([alive.look(), presentHooks(etc)]);
 	return {
 		hooks,
 		cpuMs,
+		busiest,
 		processes: await Promise.all(
 			found.map(async ({ pid, cmd }) => {
 				const { tag, startedAt } = known.get(pid) ?? {};

@@ -14,6 +14,7 @@ test("why says in sentences what is so", () => {
 			reads: "running",
 			rest: { doze: "always", dozeAfterMs: 15_000, sleepAfterMs: 600_000 },
 			awake: [],
+			busiest: [],
 			sleepsAt: "2026-01-31T12:08:00Z",
 			timesMs: { running: 1_500, dozing: 120_000 },
 			history: [],

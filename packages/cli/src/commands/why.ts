@@ -25,6 +25,13 @@ export function whyCommand(config: Config): Command {
 					lifecycle.awake.map(({ signal, since, detail }) => [signal, ago(since), detail]),
 				);
 			}
+			if (lifecycle.busiest.length > 0) {
+				printLine("");
+				printTable(
+					["PROCESS", "PID", "CPU"],
+					lifecycle.busiest.map(({ cmd, pid, percent }) => [cmd, `${pid}`, `${percent} %`]),
+				);
+			}
 			printLine("");
 			printTable(
 				["CHANGED", "FROM", "TO", "BECAUSE OF", "AFTER"],

@@ -27,7 +27,7 @@ export function answerError(log: Logger) {
 			else if (status === 503) log.info({ requestId: request.id, reason, message: known.message }, "not now");
 			else log.warn(details, "a request could not be served");
 		}
-		if (status === 503) reply.header("retry-after", String(known.retryAfterSeconds ?? 2));
+		if (status === 503 || status === 429) reply.header("retry-after", String(known.retryAfterSeconds ?? 2));
 		void reply.code(status).send(body);
 	};
 }

@@ -15,6 +15,7 @@ export type EventKind =
 	| "recovered"
 	| "recovery_failed"
 	| "repair_failed"
+	| "spinning"
 	| "checkpointed"
 	| "rolled_back"
 	| "generation_corrupt"

@@ -32,6 +32,12 @@ export function readAnswer(
 	const status = statusCode ?? 0;
 	if (status < 200 || status > 999) throw new NotHttp(`its status is ${String(status).padStart(3, "0")}`);
 	const headers = responseHeaders(rawHeaders);
+	// The parser is lenient, so that answers pass that browsers and curl take; what is written must be strict all the same.
+	for (let i = 0; i + 1 < headers.length; i += 2) {
+		const [name = "", value = ""] = [headers[i], headers[i + 1]];
+		if (!isToken(name)) throw new NotHttp("a header has a name that is none");
+		if (!isText(value)) throw new NotHttp(`its header ${name} has a control character`);
+	}
 	// Announced trailers need a body in chunks; Node refuses to announce them otherwise.
 	const inChunks = asked.method !== "HEAD" && asked.httpVersion === "1.1" && !NO_BODY.has(status);
 	const announced = inChunks && !hasHeader(headers, "content-length");
@@ -44,7 +50,11 @@ export function readAnswer(
 
 /** The trailers of an answer or request that may be passed on. */
 export function readTrailers(raw: RawHeaders): [string, string][] {
-	return trailerPairs(raw).filter(([name, value]) => /^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(name) && isText(value));
+	return trailerPairs(raw).filter(([name, value]) => isToken(name) && isText(value));
+}
+
+function isToken(text: string): boolean {
+	return /^[!#$%&'*+.^_`|~0-9a-z-]+$/i.test(text);
 }
 
 /** Tabs, and what is printable in Latin-1: all that a header or phrase may hold. */

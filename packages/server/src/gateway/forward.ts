@@ -15,6 +15,8 @@ export interface Passage {
 	/** Path and query, for the request line. */
 	path: string;
 	log: Logger;
+	/** It comes from a proxy whose word about the client is believed. */
+	behindProxy: boolean;
 	/** How long the supervisor may be silent. */
 	answerWithinMs: number;
 	/** Answers, or ends what was begun of an answer. */
@@ -24,8 +26,10 @@ export interface Passage {
 }
 
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
-/** Of an answer, as much as the listener takes of a request. */
-const MAX_HEADER_BYTES = 64 * 1024;
+/** Of an answer: 64 KiB of headers, and their line ends. */
+const MAX_HEADER_BYTES = 80 * 1024;
+/** What is still to come of an upload that is answered already is read away for so long; then its connection is ended. */
+const READ_AWAY_MS = 3_000;
 
 /**
  * Sends a request to the sandbox and its answer back, both as streams: at no time is more of a body in memory than the
@@ -58,13 +62,14 @@ export function forward(passage: Passage): void {
 
 /** Begins the same request to the sandbox's port, over the lease's connections. Its body is the caller's to send. */
 export function ask(
-	{ req, lease, path }: Pick<Passage, "req" | "lease" | "path">,
+	{ req, lease, path, behindProxy }: Pick<Passage, "req" | "lease" | "path" | "behindProxy">,
 	body: Pick<Forwarding, "chunked" | "upgrade">,
 ): ClientRequest {
 	const { link, port, maskedHost } = lease;
 	return request({
-		// After an upgrade that was refused, what is still to come on the connection is not known.
-		agent: body.upgrade === undefined ? link.agent : link.onceAgent,
+		agent: mayReuse(req, port) && body.upgrade === undefined ? link.agent : link.onceAgent,
+		// What curl and browsers take is passed on. A guest that confuses this parser confuses its own answers.
+		insecureHTTPParser: true,
 		host: link.address,
 		port,
 		method: req.method ?? "GET",
@@ -73,10 +78,20 @@ export function ask(
 		headers: requestHeaders(req.rawHeaders, {
 			from: req.socket.remoteAddress ?? "",
 			host: req.headers.host ?? "",
+			behindProxy,
 			maskedHost,
 			...body,
 		}),
 	});
+}
+
+/**
+ * Whether a request may go over a connection that was used before. The application may be closing that at this moment: what
+ * may be asked twice is asked again then. And after an upgrade that was refused, what is still to come is not known.
+ */
+function mayReuse({ method = "" }: IncomingMessage, port: number): boolean {
+	// The supervisor keeps its connections for longer than we do.
+	return SAFE.has(method) || port === GUEST.supervisorPort;
 }
 
 interface Sending {
@@ -98,6 +113,7 @@ function send(passage: Passage, { hasBody, heard, again }: Sending): ClientReque
 		});
 
 	let settled = false;
+	let answered: IncomingMessage | undefined;
 	limitInformational(upstream, carefully);
 	if (req.headers.expect !== undefined) {
 		upstream.once(
@@ -109,15 +125,20 @@ function send(passage: Passage, { hasBody, heard, again }: Sending): ClientReque
 		"response",
 		carefully((answer: IncomingMessage) => {
 			settled = true;
+			answered = answer;
 			heard();
 			passBack(answer, passage, carefully);
+			answer.once("end", () => {
+				if (!req.complete) stopUpload(passage, upstream);
+			});
 		}),
 	);
 	upstream.on(
 		"error",
 		carefully((error: Error) => {
 			settled = true;
-			if (res.writableEnded) return;
+			// It answered before the upload was over, and closed: what it said is whole.
+			if (res.writableEnded || answered?.complete) return;
 			if (res.headersSent || res.destroyed) res.destroy();
 			else if (!hasBody && again !== undefined && upstream.reusedSocket && isStale(error)) again();
 			else passage.refuse(refusalOf(error, passage));
@@ -187,6 +208,15 @@ function passBack(answer: IncomingMessage, { req, res }: Passage, carefully: Car
 	// Cut off on that side: cut off on this one, so that half an answer is not taken for a whole one.
 	answer.on("error", () => res.destroy());
 	answer.pipe(res);
+}
+
+/** The sandbox has answered an upload that is still under way: nothing more of it is sent, and the client may finish or leave. */
+function stopUpload({ req }: Passage, upstream: ClientRequest): void {
+	req.unpipe(upstream).resume();
+	upstream.destroy();
+	const enough = setTimeout(() => req.destroy(), READ_AWAY_MS);
+	const over = () => clearTimeout(enough);
+	req.once("end", over).once("close", over);
 }
 
 /** Refuses a request that the supervisor leaves without an answer. Returns the way to say that it has answered. */

@@ -6,6 +6,7 @@ import type { Host } from "../sandboxes/host.ts";
 import { forward } from "./forward.ts";
 import { rawHead } from "./headers.ts";
 import { admit, type Lease } from "./lease.ts";
+import { isTrusted } from "./proxies.ts";
 import * as refusals from "./refusal.ts";
 import type { Route } from "./route.ts";
 import { findSigned } from "./signed-files.ts";
@@ -36,7 +37,8 @@ export class Gateway {
 		};
 		await this.#admit(route, req, res, refuse, (lease) => {
 			const { answerWithinMs } = this.#host.config;
-			forward({ req, res, lease, path: req.url ?? "/", answerWithinMs, refuse, ...this.#reporting });
+			const behindProxy = this.#isProxy(req);
+			forward({ req, res, lease, path: req.url ?? "/", behindProxy, answerWithinMs, refuse, ...this.#reporting });
 		});
 	}
 
@@ -52,8 +54,13 @@ export class Gateway {
 		};
 		client.on("error", () => client.destroy());
 		await this.#admit(route, req, client, refuse, (lease) => {
-			forwardUpgrade({ req, client, head, lease, path: req.url ?? "/", refuse, ...this.#reporting });
+			const behindProxy = this.#isProxy(req);
+			forwardUpgrade({ req, client, head, lease, path: req.url ?? "/", behindProxy, refuse, ...this.#reporting });
 		});
+	}
+
+	#isProxy({ socket }: IncomingMessage): boolean {
+		return isTrusted(this.#host.config.trustedProxies, socket.remoteAddress);
 	}
 
 	async #admit(

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { requestHeaders, responseHeaders } from "./headers.ts";
 
-const ask = (raw: string[], maskedHost?: string) =>
-	requestHeaders(raw, { from: "10.1.1.1", host: "h", maskedHost, chunked: false });
+const ask = (raw: string[], { maskedHost, behindProxy = false }: { maskedHost?: string; behindProxy?: boolean } = {}) =>
+	requestHeaders(raw, { from: "10.1.1.1", host: "h", maskedHost, behindProxy, chunked: false });
 
 test("what belongs to one connection stays behind, the rest keeps order and spelling", () => {
 	const raw = ["Host", "h", "X-B", "2", "x-a", "1", "X-B", "3", "Connection", "X-Gone, Content-Length", "X-Gone", "1"];
@@ -13,18 +13,23 @@ test("what belongs to one connection stays behind, the rest keeps order and spel
 	]);
 });
 
-test("forwarding is told, and added to", () => {
-	const headers = ask(["Host", "h", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-Proto", "https"]);
-	assert.deepEqual(headers.slice(2), [
-		...["X-Forwarded-For", "1.2.3.4, 10.1.1.1"],
-		...["X-Forwarded-Host", "h"],
-		...["X-Forwarded-Proto", "https"],
-		...["Connection", "keep-alive"],
-	]);
-});
+const FORWARDED = ["X-Forwarded-For", "1.2.3.4", "X-Forwarded-Proto", "https", "X-Forwarded-Host", "example.org"];
+for (const [who, behindProxy, told] of [
+	["a client", false, ["10.1.1.1", "h", "http"]],
+	["a trusted proxy", true, ["1.2.3.4, 10.1.1.1", "example.org", "https"]],
+] as const) {
+	test(`what ${who} says of where it comes from`, () => {
+		const headers = ask(["Host", "h", ...FORWARDED], { behindProxy }).slice(2);
+		const [chain, host, proto] = told;
+		assert.deepEqual(headers, [
+			...["X-Forwarded-For", chain, "X-Forwarded-Host", host, "X-Forwarded-Proto", proto],
+			...["Connection", "keep-alive"],
+		]);
+	});
+}
 
 test("a masked host replaces what the application sees", () => {
-	assert.deepEqual(ask(["Host", "h"], "localhost:80").slice(0, 2), ["Host", "localhost:80"]);
+	assert.deepEqual(ask(["Host", "h"], { maskedHost: "localhost:80" }).slice(0, 2), ["Host", "localhost:80"]);
 });
 
 test("an answer keeps its cookies apart", () => {

@@ -21,6 +21,8 @@ export interface Forwarding {
 	from: string;
 	/** The `Host` it asked for. */
 	host: string;
+	/** Whoever asked us is a trusted proxy: what it says of its client is passed on. */
+	behindProxy: boolean;
 	/** What the application sees as `Host` instead. */
 	maskedHost: string | undefined;
 	/** The body comes in chunks of unknown total length. */
@@ -30,16 +32,20 @@ export interface Forwarding {
 }
 
 /** The headers of a client's request → those of ours to the sandbox. */
-export function requestHeaders(raw: RawHeaders, { from, host, maskedHost, chunked, upgrade }: Forwarding): string[] {
+export function requestHeaders(
+	raw: RawHeaders,
+	{ from, host, behindProxy, maskedHost, chunked, upgrade }: Forwarding,
+): string[] {
 	const dropped = hopByHop(raw);
 	const headers: string[] = [];
 	let forwardedFor = from;
+	let forwardedHost = host;
 	let proto = "http";
 	for (const [name, value] of pairs(raw)) {
 		const key = name.toLowerCase();
-		if (key === "x-forwarded-for") forwardedFor = `${value}, ${from}`;
-		else if (key === "x-forwarded-proto") proto = value;
-		else if (key === "x-forwarded-host") continue;
+		if (key === "x-forwarded-for") forwardedFor = behindProxy ? `${value}, ${from}` : from;
+		else if (key === "x-forwarded-proto") proto = behindProxy ? value : proto;
+		else if (key === "x-forwarded-host") forwardedHost = behindProxy ? value : host;
 		else if (key === "host") headers.push(name, maskedHost ?? value);
 		// Trailers are passed on, so the wish for them is too.
 		else if (key === "te" && /\btrailers\b/i.test(value)) headers.push(name, "trailers");
@@ -48,7 +54,7 @@ export function requestHeaders(raw: RawHeaders, { from, host, maskedHost, chunke
 		else if (key === "trailer" && !chunked) continue;
 		else if (!dropped.has(key)) headers.push(name, value);
 	}
-	headers.push("X-Forwarded-For", forwardedFor, "X-Forwarded-Host", host, "X-Forwarded-Proto", proto);
+	headers.push("X-Forwarded-For", forwardedFor, "X-Forwarded-Host", forwardedHost, "X-Forwarded-Proto", proto);
 	if (chunked) headers.push("Transfer-Encoding", "chunked");
 	if (upgrade === undefined) headers.push("Connection", "keep-alive");
 	else headers.push("Connection", "Upgrade", "Upgrade", upgrade);
@@ -58,8 +64,13 @@ export function requestHeaders(raw: RawHeaders, { from, host, maskedHost, chunke
 /** The headers of the sandbox's answer → those of ours to the client. */
 export function responseHeaders(raw: RawHeaders): string[] {
 	const dropped = hopByHop(raw);
+	// Beside chunks a length counts for nothing, and would be false.
+	const isChunked = raw.some((text, i) => i % 2 === 0 && text.toLowerCase() === "transfer-encoding");
 	const headers: string[] = [];
-	for (const [name, value] of pairs(raw)) if (!dropped.has(name.toLowerCase())) headers.push(name, value);
+	for (const [name, value] of pairs(raw)) {
+		const key = name.toLowerCase();
+		if (!dropped.has(key) && !(isChunked && key === "content-length")) headers.push(name, value);
+	}
 	return headers;
 }
 

@@ -88,7 +88,7 @@ export function failed(sandboxId: string, error: unknown): Refusal {
 			status,
 			message: told,
 			fields: { sandboxId, reason },
-			...(status === 503 ? { retryAfterSeconds: error.retryAfterSeconds ?? 1 } : {}),
+			...(status === 503 || status === 429 ? { retryAfterSeconds: error.retryAfterSeconds ?? 1 } : {}),
 		};
 	}
 	return { status: 500, message: "Internal error", fields: { sandboxId, reason: "internal" } };

@@ -10,8 +10,18 @@ export interface ClientProcess {
 	startedAt: Date | undefined;
 }
 
+/** CPU time that a process used since it began. */
+export interface ProcessCpu {
+	pid: number;
+	/** `supervisor` for the one that says this. */
+	cmd: string;
+	cpuMs: number;
+}
+
 export interface Activity {
 	processes: ClientProcess[];
+	/** The processes that used most CPU. */
+	busiest: ProcessCpu[];
 	/** CPU time that all inside but the supervisor used since it booted; undefined when it does not say. */
 	cpuMs: number | undefined;
 	/** The hooks it has. */
@@ -36,22 +46,36 @@ export async function readActivity(link: Link): Promise<Activity> {
 }
 
 export function parseActivity(body: string): Activity {
-	const answer = JSON.parse(body) as { processes?: unknown; cpuMs?: unknown };
-	const { processes, cpuMs } = answer;
+	const answer = JSON.parse(body) as { processes?: unknown; cpuMs?: unknown; busiest?: unknown };
+	const { processes, cpuMs, busiest } = answer;
 	if (!Array.isArray(processes)) throw new Error("the supervisor's answer names no processes");
 	return {
 		processes: processes.slice(0, MAX_PROCESSES).map(parseProcess),
+		busiest: Array.isArray(busiest) ? busiest.slice(0, MAX_PROCESSES).map(parseCpu) : [],
 		cpuMs: typeof cpuMs === "number" ? cpuMs : undefined,
 		hooks: parseHooks(answer),
 	};
 }
 
 function parseProcess(value: unknown): ClientProcess {
-	const { pid, cmd, startedAt } = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+	const { startedAt } = fieldsOf(value);
 	const started = new Date(typeof startedAt === "string" ? startedAt : Number.NaN);
+	return { ...parseName(value), startedAt: Number.isNaN(started.getTime()) ? undefined : started };
+}
+
+function parseCpu(value: unknown): ProcessCpu {
+	const { cpuMs } = fieldsOf(value);
+	return { ...parseName(value), cpuMs: typeof cpuMs === "number" ? cpuMs : 0 };
+}
+
+function parseName(value: unknown): { pid: number; cmd: string } {
+	const { pid, cmd } = fieldsOf(value);
 	return {
 		pid: typeof pid === "number" ? pid : 0,
 		cmd: typeof cmd === "string" ? cmd.replace(/[^\x20-\x7e]/g, "?").slice(0, 80) : "?",
-		startedAt: Number.isNaN(started.getTime()) ? undefined : started,
 	};
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> {
+	return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }

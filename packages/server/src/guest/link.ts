@@ -30,6 +30,8 @@ export class Link implements Disposable {
 	readonly onceAgent: Agent;
 	/** When its supervisor has been told who it is; rejects when it answers nothing. */
 	introduced: Promise<void> = Promise.resolve();
+	/** `performance.now()` when the host began to speak to it. */
+	readonly openedAtMs = performance.now();
 	readonly #httpsPorts: readonly number[];
 	readonly #settledAtMs: number;
 	readonly #sockets = new Set<Socket>();

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { tell } from "../events/record.ts";
 import { type ClientProcess, readActivity } from "../guest/activity.ts";
 import type { Link } from "../guest/link.ts";
 import { eachOf } from "../lifetime/each-of.ts";
@@ -6,6 +8,7 @@ import { doze } from "../sandboxes/doze.ts";
 import type { Host } from "../sandboxes/host.ts";
 import { settle } from "../sandboxes/move.ts";
 import type { Resident } from "../sandboxes/resident.ts";
+import { type Busy, type CpuReading, spinning, usedBetween } from "./busiest.ts";
 import { letFall } from "./falling.ts";
 import { CPU_NEAR_ZERO_PERCENT, type Sight, type Signal, signalsOf } from "./signals.ts";
 
@@ -16,6 +19,8 @@ const MIN_WINDOW_MS = 200;
 
 /** Who changed it writes its row soon after; longer than this, and the database was away. */
 const LAG_MS = 2_000;
+/** Long enough to see who is busy, short enough to wait for. */
+const BUSIEST_WINDOW_MS = 400;
 
 /** What was seen of a sandbox since it was last used. */
 interface Observation {
@@ -25,6 +30,8 @@ interface Observation {
 	cpu: Sight["cpu"];
 	processes: readonly ClientProcess[] | undefined;
 	processesSinceMs: number;
+	/** What its processes had used when they were last asked for. */
+	cpuOf?: CpuReading | undefined;
 }
 
 /**
@@ -34,6 +41,8 @@ interface Observation {
 export class Idleness {
 	readonly #host: Host;
 	readonly #seen = new WeakMap<Resident, Observation>();
+	/** Those of which an event says already that something in them spins. */
+	readonly #told = new WeakSet<Link>();
 
 	constructor(host: Host) {
 		this.#host = host;
@@ -58,6 +67,17 @@ export class Idleness {
 			link.busy > 0 || record.doze === "always" ? { processes: [] } : await this.#ask(resident, link);
 		const cpu = this.#seen.get(resident)?.cpu;
 		return signalsOf(sightOf(resident, link, { cpu, processes, processesSinceMs }), Date.now());
+	}
+
+	/** The processes in a sandbox that is up, by the CPU they use now; empty for one that is not, or does not say. */
+	async busiest(resident: Resident): Promise<Busy[]> {
+		const { link } = resident;
+		if (link === undefined || !isUp(resident) || resident.work !== undefined) return [];
+		const look = async () => (await this.#ask(resident, link)).cpuOf;
+		const before = await look();
+		await sleep(BUSIEST_WINDOW_MS);
+		const now = before === undefined || link.closed || resident.dozing ? undefined : await look();
+		return before === undefined || now === undefined ? [] : usedBetween(before, now);
 	}
 
 	async #consider(resident: Resident): Promise<void> {
@@ -99,7 +119,25 @@ export class Idleness {
 		const wasBusy = signalsOf({ ...sightOf(resident, link, seen), processes: [] }, Date.now());
 		const sinceMs = wasBusy.some(({ signal }) => signal === "cpu") ? seen.cpu?.sinceMs : undefined;
 		seen.cpu = { percent, sinceMs: sinceMs ?? toWallClock(before.atMs) };
+		await this.#watchForSpinning(resident, link, { before: seen.cpuOf, now: asked?.cpuOf });
+		seen.cpuOf = asked?.cpuOf;
 		if (isIdle && asked) Object.assign(seen, { processes: asked.processes, processesSinceMs: asked.processesSinceMs });
+	}
+
+	/** What spins since its sandbox woke is told once, by name. */
+	async #watchForSpinning(
+		resident: Resident,
+		link: Link,
+		{ before, now }: { before: CpuReading | undefined; now: CpuReading | undefined },
+	): Promise<void> {
+		if (before === undefined || now === undefined || this.#told.has(link)) return;
+		const found = spinning(before, now, link.openedAtMs);
+		if (found === undefined) return;
+		this.#told.add(link);
+		const { database, log } = this.#host;
+		const detail = { pid: String(found.pid), process: found.cmd, percent: String(found.percent) };
+		log.warn({ sandbox: resident.id, ...detail }, "a process has used a CPU since its sandbox woke");
+		await tell(database, log, resident.id, { kind: "spinning", reason: "idle", detail });
 	}
 
 	async #readCpu(resident: Resident): Promise<Observation["reading"]> {
@@ -115,7 +153,12 @@ export class Idleness {
 		resident.hooks = activity?.hooks;
 		const seen = this.#seen.get(resident);
 		const asBefore = seen !== undefined && kindOf(seen.processes) === kindOf(processes);
-		return { processes, processesSinceMs: asBefore ? seen.processesSinceMs : Date.now(), cpuMs: activity?.cpuMs };
+		return {
+			processes,
+			processesSinceMs: asBefore ? seen.processesSinceMs : Date.now(),
+			cpuMs: activity?.cpuMs,
+			cpuOf: activity && { atMs: performance.now(), processes: activity.busiest },
+		};
 	}
 }
 

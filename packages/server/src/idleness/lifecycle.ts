@@ -4,6 +4,7 @@ import type { StateTimes, TransitionRow } from "../database/schema.ts";
 import type { Host } from "../sandboxes/host.ts";
 import type { Resident } from "../sandboxes/resident.ts";
 import type { Rest } from "../sandboxes/rest.ts";
+import type { Busy } from "./busiest.ts";
 import type { Idleness } from "./idleness.ts";
 import type { Signal } from "./signals.ts";
 
@@ -16,6 +17,8 @@ export interface Lifecycle {
 	rest: Rest;
 	/** What holds it awake now; empty when it does not stay awake. */
 	awake: Signal[];
+	/** What uses CPU in it now, most first; empty when it is not up. */
+	busiest: Busy[];
 	/** When it falls asleep if nobody comes; undefined while it does not doze, or never does. */
 	sleepsAt: Date | undefined;
 	/** How long it has been in each state, in milliseconds, this one included. */
@@ -30,7 +33,11 @@ export async function readLifecycle(
 	resident: Resident,
 	{ limit }: { limit: number },
 ): Promise<Lifecycle> {
-	const [awake, changes] = await Promise.all([idleness.signals(resident), recentChanges(host, resident.id, limit)]);
+	const [awake, changes, busiest] = await Promise.all([
+		idleness.signals(resident),
+		recentChanges(host, resident.id, limit),
+		idleness.busiest(resident),
+	]);
 	const { record, dozing, turnedAt } = resident;
 	const { doze, dozeAfterMs, sleepAfterMs } = record;
 	const isUp = record.state === "running" || record.state === "dozing";
@@ -43,6 +50,7 @@ export async function readLifecycle(
 		reads: publicState(record),
 		rest: { doze, dozeAfterMs, sleepAfterMs },
 		awake,
+		busiest,
 		sleepsAt: state === "dozing" && sleepAfterMs > 0 ? new Date(since.getTime() + sleepAfterMs) : undefined,
 		timesMs: timesUntil(record, { state, since }, new Date()),
 		changes,

@@ -28,6 +28,13 @@ test("a queue keeps its width, its order and its patience", async () => {
 	assert.deepEqual(order, ["first", "second", "last"]);
 });
 
+test("a queue that moves refuses none, however long it is", async () => {
+	const queue = new Queue(1, 60);
+	const beganAtMs = performance.now();
+	await Promise.all(Array.from({ length: 8 }, () => queue.run(() => sleep(25))));
+	assert.ok(performance.now() - beganAtMs >= 8 * 24);
+});
+
 test("a loop takes one turn at a time, another for pokes meanwhile, and survives a failure", async () => {
 	let [turns, atOnce, most] = [0, 0, 0];
 	const loop = new Loop("test", 60_000, openLog("silent"), async () => {

@@ -9,7 +9,7 @@ interface Waiter {
 const NEWEST_COUNTS = 0.2;
 const RETRY_SECONDS = { least: 1, most: 60 } as const;
 
-/** Lets `size` pieces of work run at once; the others wait in order, each at most `waitMs`. */
+/** Lets `size` pieces of work run at once; the others wait in order, as long as the queue moves at least every `waitMs`. */
 export class Queue {
 	readonly #size: number;
 	readonly #waitMs: number;
@@ -17,6 +17,8 @@ export class Queue {
 	#running = 0;
 	/** What a piece of work takes, lately. */
 	#lastsMs = 500;
+	/** `performance.now()` when a place was last given back. */
+	#movedAtMs = 0;
 
 	constructor(size: number, waitMs: number) {
 		this.#size = size;
@@ -24,8 +26,8 @@ export class Queue {
 	}
 
 	/**
-	 * Runs `work` when a place is free. Throws `capacity_unavailable`, with when to try again, if none came free in time,
-	 * and the signal's reason if that fired while it waited.
+	 * Runs `work` when a place is free. Throws `capacity_unavailable`, with when to try again, if the queue stood still for
+	 * too long, and the signal's reason if that fired while it waited.
 	 */
 	async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
 		if (this.#running < this.#size) this.#running++;
@@ -35,6 +37,7 @@ export class Queue {
 			return await work();
 		} finally {
 			this.#lastsMs += NEWEST_COUNTS * (performance.now() - beganAtMs - this.#lastsMs);
+			this.#movedAtMs = performance.now();
 			const next = this.#waiting.shift();
 			// The place goes from hand to hand; the count changes only when nobody waits.
 			if (next === undefined) this.#running--;
@@ -53,7 +56,13 @@ export class Queue {
 			},
 		};
 		this.#waiting.push(waiter);
-		const expiry = setTimeout(() => waiter.leave(this.#full()), this.#waitMs);
+		const joinedAtMs = performance.now();
+		const look = () => {
+			const stoodMs = performance.now() - Math.max(joinedAtMs, this.#movedAtMs);
+			if (stoodMs >= this.#waitMs) waiter.leave(this.#full());
+			else expiry = setTimeout(look, this.#waitMs - stoodMs);
+		};
+		let expiry = setTimeout(look, this.#waitMs);
 		const abort = () => waiter.leave(signal?.reason);
 		signal?.addEventListener("abort", abort, { once: true });
 		try {

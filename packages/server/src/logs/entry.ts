@@ -58,6 +58,8 @@ const SENTENCES: Record<string, string> = {
 	crashed: "The sandbox's processes were lost",
 	recovered: "The sandbox was brought back",
 	recovery_failed: "Bringing the sandbox back failed; it is tried again",
+	repair_failed: "Repairing the sandbox keeps failing; it is tried again, less and less often",
+	spinning: "A process has used a whole CPU since the sandbox woke",
 	killed: "The sandbox was killed",
 };
 
@@ -65,7 +67,7 @@ const SENTENCES: Record<string, string> = {
 export function eventEntry({ at, kind, reason, durationMs, detail }: EventRow): LogEntry {
 	return {
 		timestamp: at,
-		level: kind.endsWith("_failed") || kind === "crashed" ? "warn" : "info",
+		level: kind.endsWith("_failed") || kind === "crashed" || kind === "spinning" ? "warn" : "info",
 		message: SENTENCES[kind] ?? kind,
 		fields: {
 			logger: "dormice",

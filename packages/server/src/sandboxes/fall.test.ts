@@ -213,7 +213,7 @@ suite("falling asleep", () => {
 		await count(id);
 		await until(() => sleeps(id));
 		platform.engine.failures.set("restore", { reason: "capacity_unavailable", times: 1 });
-		assert.equal((await ask(id)).status, 503);
+		assert.equal((await ask(id)).status, 429);
 		assert.deepEqual([(await row(id)).state, (await row(id)).unasked], ["asleep", true]);
 		assert.equal((await Sandbox.getInfo(id, platform.e2b)).state, "running");
 		assert.equal(await count(id), 2);

@@ -110,7 +110,7 @@ suite("life", () => {
 	test("a start that fails leaves nothing behind", async () => {
 		platform.engine.failures.set("restore", { reason: "capacity_unavailable", times: 1 });
 		const { status, headers, body } = await platform.api("POST", "/v2/sandboxes", { templateID: "base" });
-		assert.deepEqual([status, (body as { reason: string }).reason], [503, "capacity_unavailable"]);
+		assert.deepEqual([status, (body as { reason: string }).reason], [429, "capacity_unavailable"]);
 		assert.ok(headers.get("retry-after"));
 		assert.equal(platform.engine.sandboxes.size, 0);
 		assert.deepEqual((await platform.api("GET", "/v2/sandboxes")).body, []);

@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 
 const SHOWN_CHARACTERS = 80;
+const SHOWN_PROCESSES = 16;
 
 /** A process of the sandbox, as /proc has it. */
 export interface AliveProcess {
@@ -96,13 +97,31 @@ export class Alive {
 		return (await this.look()).byClients;
 	}
 
-	/** The same, and the CPU time used in here by all but ourselves, in milliseconds: what lives, and what lived. */
-	async look(): Promise<{ byClients: AliveProcess[]; cpuMs: number }> {
+	/**
+	 * The same, the CPU time used in here by all but ourselves, in milliseconds, of what lives and what lived, and the
+	 * processes that used most.
+	 */
+	async look(): Promise<{ byClients: AliveProcess[]; cpuMs: number; busiest: CpuOf[] }> {
 		const all = family(await readAll(), this.#root);
 		const own = new Set([this.#root, this.#spawner, process.pid]);
 		const byClients = startedByClients(all, { own, helpersOf: process.pid, template: this.#template });
-		return { byClients, cpuMs: usedBesides(own, all) };
+		return { byClients, cpuMs: usedBesides(own, all), busiest: busiest(all) };
 	}
+}
+
+/** CPU time that a process used since it began. */
+export interface CpuOf {
+	readonly pid: number;
+	readonly cmd: string;
+	readonly cpuMs: number;
+}
+
+/** The processes that used most, ourselves by our own name. */
+function busiest(all: readonly AliveProcess[]): CpuOf[] {
+	return all
+		.toSorted((a, b) => b.cpu.own - a.cpu.own)
+		.slice(0, SHOWN_PROCESSES)
+		.map(({ pid, cmd, cpu }) => ({ pid, cmd: pid === process.pid ? "supervisor" : cmd, cpuMs: cpu.own * MS_PER_TICK }));
 }
 
 /** CPU time of all but `own`, whose ended children count. Pure. */
