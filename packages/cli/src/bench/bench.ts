@@ -13,6 +13,8 @@ import { Series } from "./series.ts";
 export const BASELINES = {
 	create_first_exec: "runsc_run",
 	create_first_exec_burst: "runsc_run",
+	create_first_exec_among_many: "create_first_exec",
+	exec_true_among_many: "exec_true",
 	http_running: "http_direct",
 	resume_api: "runsc_restore",
 	resume_http: "runsc_restore",
@@ -44,33 +46,38 @@ export async function bench(
 ): Promise<Series> {
 	const series = new Series();
 	const client = { apiKey: target.apiKey, apiUrl: target.apiUrl, sandboxUrl: target.sandboxUrl };
-	onLine("create, first command; and plain runsc");
-	for (let i = 0; i < rounds; i++) {
-		await series.time("runsc_run", () => plain.runOnce());
-		await sleep(QUIET_MS);
-		await measureCreate(series, client, "");
-		// At once again: nothing is ready ahead now.
-		await measureCreate(series, client, "_burst");
-		await sleep(QUIET_MS);
-	}
+	await series.part("create, first command; and plain runsc", onLine, async () => {
+		for (let i = 0; i < rounds; i++) {
+			await series.time("runsc_run", () => plain.runOnce());
+			await sleep(QUIET_MS);
+			await measureCreate(series, client, "");
+			// At once again: nothing is ready ahead now.
+			await measureCreate(series, client, "_burst");
+			await sleep(QUIET_MS);
+		}
+	});
 	const lifecycle = { onTimeout: "pause", autoResume: true } as const;
 	const sandbox = await Sandbox.create("base", { ...client, lifecycle, timeoutMs: 3_600_000 });
 	try {
-		onLine("commands");
-		for (let i = 0; i < rounds * 3; i++) await series.time("exec_true", () => sandbox.commands.run("true"));
-		onLine("files");
-		await measureFiles(series, sandbox, "1mib", 1 << 20, rounds);
-		await measureFiles(series, sandbox, "100mib", 100 << 20, Math.max(2, Math.floor(rounds / 5)));
-		onLine("requests to a running sandbox");
-		await sandbox.commands.run(`exec node -e '${server(SERVER_MIB)}'`, { background: true, timeoutMs: 0 });
-		await measureRequests(series, sandbox, target, paths, rounds * 25);
-		onLine("pause and resume; and plain runsc");
-		await plain.checkpoint(SERVER_MIB);
-		for (let i = 0; i < rounds; i++) {
-			await measureSleep(series, sandbox.sandboxId, target, client);
-			await sleep(QUIET_MS);
-			series.add("runsc_restore", await plain.restoreOnce(SERVER_MIB));
-		}
+		await series.part("commands", onLine, async () => {
+			for (let i = 0; i < rounds * 3; i++) await series.time("exec_true", () => sandbox.commands.run("true"));
+		});
+		await series.part("files", onLine, async () => {
+			await measureFiles(series, sandbox, "1mib", 1 << 20, rounds);
+			await measureFiles(series, sandbox, "100mib", 100 << 20, Math.max(2, Math.floor(rounds / 5)));
+		});
+		await series.part("requests to a running sandbox", onLine, async () => {
+			await sandbox.commands.run(`exec node -e '${server(SERVER_MIB)}'`, { background: true, timeoutMs: 0 });
+			await measureRequests(series, sandbox, target, paths, rounds * 25);
+		});
+		await series.part("pause and resume; and plain runsc", onLine, async () => {
+			await plain.checkpoint(SERVER_MIB);
+			for (let i = 0; i < rounds; i++) {
+				await measureSleep(series, sandbox.sandboxId, target, client);
+				await sleep(QUIET_MS);
+				series.add("runsc_restore", await plain.restoreOnce(SERVER_MIB));
+			}
+		});
 	} finally {
 		await sandbox.kill();
 	}
@@ -79,7 +86,12 @@ export async function bench(
 
 type Client = { apiKey: string; apiUrl: string; sandboxUrl: string };
 
-async function measureCreate(series: Series, client: Client, suffix: "" | "_burst"): Promise<void> {
+/** A sandbox made, its first command, and its end. */
+export async function measureCreate(
+	series: Series,
+	client: Client,
+	suffix: "" | "_burst" | "_among_many",
+): Promise<void> {
 	const startedMs = performance.now();
 	const sandbox = await series.time(`create${suffix}`, () => Sandbox.create("base", client));
 	await series.time(`first_exec${suffix}`, () => sandbox.commands.run("true"));

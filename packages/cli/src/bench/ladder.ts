@@ -32,41 +32,34 @@ export interface Ladder {
 	onLine: (line: string) => void;
 }
 
-/** What a sandbox costs on each lower rung. */
+/** What a sandbox costs on each lower rung, as far as that was measured. */
 export interface Density {
 	/** RAM of one that dozes, the sandbox's kernel included, in MiB. */
-	dozingMiB: number;
+	dozingMiB?: number;
 	/** Disk of one that is asleep: memory image and its own blocks, in MiB. */
-	asleepMiB: number;
+	asleepMiB?: number;
 }
 
 type Client = { apiKey: string; apiUrl: string; sandboxUrl: string };
 
 /** Wakes from each rung, to the whole first answer of a program inside; forks, and going back. */
 export async function measureLadder(ladder: Ladder): Promise<Density> {
-	const { target, onLine } = ladder;
+	const { series, target, onLine } = ladder;
 	const client = { apiKey: target.apiKey, apiUrl: target.apiUrl, sandboxUrl: target.sandboxUrl };
-	onLine("wakes of a dozing sandbox");
-	const dozingMiB = await withServer(
-		client,
-		target,
-		64,
-		{ "dormice.dozeAfterMs": "500", "dormice.doze": "always" },
-		(id) => measureDozing(ladder, id, "wake_dozing"),
-	);
+	const density: Density = {};
+	await series.part("wakes of a dozing sandbox", onLine, async () => {
+		const rest = { "dormice.dozeAfterMs": "500", "dormice.doze": "always" };
+		density.dozingMiB = await withServer(client, target, 64, rest, (id) => measureDozing(ladder, id, "wake_dozing"));
+	});
 	for (const size of SIZES) {
-		const name = `wake_asleep_${size.label}`;
-		onLine(`${name}; and plain runsc`);
-		try {
-			await withServer(client, target, size.memoryMiB, {}, (id) => measureAsleep(ladder, client, id, size));
-		} catch (error) {
-			if (!(error instanceof DormiceError) || error.reason !== "capacity_unavailable") throw error;
-			onLine(`${name}: ${error.message}`);
-		}
+		await series.part(`wake_asleep_${size.label}; and plain runsc`, onLine, () =>
+			withServer(client, target, size.memoryMiB, {}, (id) => measureAsleep(ladder, client, id, size)),
+		);
 	}
-	onLine("forks and rollbacks");
-	const asleepMiB = await withServer(client, target, 64, {}, (id) => measureForks(ladder, client, id));
-	return { dozingMiB, asleepMiB };
+	await series.part("forks and rollbacks", onLine, async () => {
+		density.asleepMiB = await withServer(client, target, 64, {}, (id) => measureForks(ladder, client, id));
+	});
+	return density;
 }
 
 async function withServer<T>(

@@ -37,3 +37,27 @@ test("what a row's time was spent on: medians by who did what, of the verbs that
 		{ row: "wake", n: 3, ...work("engine", "start", 20, { disk: 2, machine: 18 }) },
 	]);
 });
+
+test("a part that fails is told, and the others are measured", async () => {
+	const series = new Series();
+	const lines: string[] = [];
+	await series.part(
+		"first",
+		(line) => lines.push(line),
+		async () => {
+			series.add("a", 1);
+			throw new Error("no room");
+		},
+	);
+	await series.part(
+		"second",
+		(line) => lines.push(line),
+		async () => series.add("b", 2),
+	);
+	assert.deepEqual(series.failures, [{ part: "first", error: "no room" }]);
+	assert.deepEqual(
+		series.results({}).map(({ name }) => name),
+		["a", "b"],
+	);
+	assert.deepEqual(lines, ["first", "first failed: no room", "second"]);
+});

@@ -15,10 +15,29 @@ export interface Result {
 	accelerator?: "kvm" | "emulated";
 }
 
+/** A part of a benchmark that could not be measured to its end. */
+export interface Failure {
+	part: string;
+	error: string;
+}
+
 /** Collects times by name. */
 export class Series {
+	readonly failures: Failure[] = [];
 	readonly #times = new Map<string, number[]>();
 	readonly #works = new Map<string, Work[]>();
+
+	/** Measures a part of the whole; one that fails is told, and the others go on. */
+	async part(name: string, onLine: (line: string) => void, work: () => Promise<void>): Promise<void> {
+		onLine(name);
+		try {
+			await work();
+		} catch (error) {
+			const why = error instanceof Error ? error.message : String(error);
+			this.failures.push({ part: name, error: why });
+			onLine(`${name} failed: ${why}`);
+		}
+	}
 
 	add(name: string, tookMs: number): void {
 		const times = this.#times.get(name);

@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
+import type { IdleCpu } from "../bench/idle.ts";
 import { plot } from "../bench/plot.ts";
 import type { Result } from "../bench/series.ts";
 import type { WorkResult } from "../bench/steps.ts";
@@ -54,6 +55,7 @@ async function measure(config: Config, options: BenchOptions): Promise<void> {
 		const ours = options.data === undefined ? { ...config, passedOn: variables } : config;
 		await withPlatform(paths, ours, progress, async () => {
 			const { BASELINES, bench } = await import("../bench/bench.ts");
+			const { measureAmongMany, measureIdleCpu } = await import("../bench/idle.ts");
 			const { measureLadder } = await import("../bench/ladder.ts");
 			const { measureMicrovms } = await import("../bench/microvm.ts");
 			const { PlainRunsc } = await import("../bench/plain-runsc.ts");
@@ -62,13 +64,22 @@ async function measure(config: Config, options: BenchOptions): Promise<void> {
 			const series = await step(progress, "Measure", (onLine) =>
 				bench(findTarget(config, data), paths, plain, { rounds: options.rounds, onLine }),
 			);
+			const parts = { series, target: findTarget(config, data), paths, plain, rounds: options.rounds };
+			let idle: IdleCpu | undefined;
+			await step(progress, "Measure what does nothing", async (onLine) => {
+				await series.part("one idle sandbox", onLine, async () => {
+					idle = await measureIdleCpu(parts);
+				});
+				await series.part("create and command among many", onLine, () => measureAmongMany(parts));
+			});
 			const density = options.ladder
-				? await step(progress, "Measure the ladder", (onLine) =>
-						measureLadder({ series, target: findTarget(config, data), paths, plain, rounds: options.rounds, onLine }),
-					)
-				: undefined;
-			const accelerator = await step(progress, "Measure microVMs", (onLine) =>
-				measureMicrovms({ series, target: findTarget(config, data), paths, rounds: options.rounds, onLine }),
+				? await step(progress, "Measure the ladder", (onLine) => measureLadder({ ...parts, onLine }))
+				: {};
+			let accelerator: Result["accelerator"];
+			await step(progress, "Measure microVMs", (onLine) =>
+				series.part("microVMs", onLine, async () => {
+					accelerator = await measureMicrovms({ ...parts, onLine });
+				}),
 			);
 			const results = series.results(BASELINES).map((row) => ({
 				...row,
@@ -84,14 +95,21 @@ async function measure(config: Config, options: BenchOptions): Promise<void> {
 					machine: host,
 					results,
 					works: series.works(),
-					...(density === undefined ? {} : { density }),
+					...(idle === undefined ? {} : { idleCpuPercent: idle }),
+					density,
+					failures: series.failures,
 				});
 			printTable(results);
-			if (density !== undefined) {
-				const { dozingMiB, asleepMiB } = density;
-				printLine(`\nA program of 64 MiB costs ${dozingMiB} MiB of RAM dozing, ${asleepMiB} MiB of disk asleep.`);
+			if (idle !== undefined) {
+				printLine(
+					`\nA sandbox that does nothing uses ${idle.awake} % of a CPU held awake, ${idle.dozing} % left to itself.`,
+				);
 			}
+			const { dozingMiB, asleepMiB } = density;
+			if (dozingMiB !== undefined) printLine(`\nA program of 64 MiB costs ${dozingMiB} MiB of RAM dozing.`);
+			if (asleepMiB !== undefined) printLine(`\nA program of 64 MiB costs ${asleepMiB} MiB of disk asleep.`);
 			printWorks(series.works());
+			for (const { part, error } of series.failures) printLine(`\nNot measured to its end: ${part}: ${error}`);
 		});
 	} finally {
 		if (options.data === undefined) {
