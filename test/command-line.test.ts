@@ -91,11 +91,11 @@ test("a sandbox is made and worked in", { skip }, async () => {
 		stdout: "piped brown\n",
 		stderr: "",
 	});
-	const listed = JSON.parse(dormice("list", "--json")) as { sandboxID: string; isolation: string; metadata: unknown }[];
+	const listed = JSON.parse(dormice("list", "--json")) as { sandboxId: string; isolation: string; metadata: unknown }[];
 	isolation = listed[0]?.isolation ?? "";
 	assert.match(isolation, /^(gvisor|microvm)$/);
 	assert.deepEqual(
-		listed.map(({ sandboxID, metadata }) => [sandboxID, metadata]),
+		listed.map(({ sandboxId, metadata }) => [sandboxId, metadata]),
 		[[id, { a: "b" }]],
 	);
 });

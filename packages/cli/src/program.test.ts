@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { type Command, CommanderError } from "commander";
 import { readConfig } from "./config.ts";
 import { tableLines } from "./output.ts";
-import { buildProgram } from "./program.ts";
+import { buildProgram, separateCommand } from "./program.ts";
 import { findTarget } from "./target.ts";
 import { parseAssignment } from "./values.ts";
 
@@ -40,6 +40,29 @@ for (const args of [["bogus"], ["up", "--port", "70000"], ["create", "--env", "N
 		await assert.rejects(program.parseAsync(args, { from: "user" }), CommanderError);
 	});
 }
+
+for (const [line, separated] of [
+	["exec ID ls -l", "exec ID -- ls -l"],
+	["exec -it ID -u root --cwd /tmp ls --user x", "exec -it ID -u root --cwd /tmp -- ls --user x"],
+	["exec ID --env=A=1 env", "exec ID --env=A=1 -- env"],
+	["exec ID -- ls -l", "exec ID -- ls -l"],
+	["exec ID --json", "exec ID --json"],
+	["logs ID --follow", "logs ID --follow"],
+] as const) {
+	test(`options after what is run are its own: ${line}`, () => {
+		assert.equal(separateCommand(line.split(" ")).join(" "), separated);
+	});
+}
+
+test("every option of exec that takes a value is known to be one", async () => {
+	const program = await buildProgram(readConfig(NOWHERE), ["exec"]);
+	for (const { short, long, required } of program.commands[0]?.options ?? []) {
+		for (const flag of [short, long].filter((name) => name !== undefined)) {
+			const separated = separateCommand(["exec", "ID", flag, "x", "y"]);
+			assert.equal(separated.indexOf("--"), required ? 4 : 3, flag);
+		}
+	}
+});
 
 test("a platform elsewhere is used when there is none here, unless a data directory is named", () => {
 	const config = readConfig({ ...NOWHERE, E2B_API_KEY: "e2b_1", E2B_API_URL: "http://there:1" });

@@ -62,6 +62,23 @@ const IN_OUR_NAME = {
 	outputError: (text: string, write: (text: string) => void) => write(text.replace(/^error:/, "dormice:")),
 };
 
+/** Options of `exec` that are followed by a value. */
+const EXEC_VALUES = ["-u", "--user", "-w", "--cwd", "-e", "--env", "--timeout", "--data"];
+
+/** With a `--` before what `exec` is to run, as if it had been written: options after that word are the command's. */
+export function separateCommand(args: readonly string[]): string[] {
+	if (args[0] !== "exec") return [...args];
+	let words = 0;
+	for (let at = 1; at < args.length; at++) {
+		const word = args[at] ?? "";
+		if (word === "--") break;
+		if (word.startsWith("-") && word !== "-") {
+			if (EXEC_VALUES.includes(word)) at++;
+		} else if (++words === 2) return [...args.slice(0, at), "--", ...args.slice(at)];
+	}
+	return [...args];
+}
+
 /** The command line that can run `args`: with the one command that they name, or with all of them. */
 export async function buildProgram(config: Config, args: readonly string[]): Promise<Command> {
 	const program = new Command("dormice")

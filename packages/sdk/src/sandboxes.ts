@@ -2,14 +2,14 @@ import { DormiceError, type Isolation, type Reason } from "@dormice/protocol";
 import { call, type Endpoint } from "./endpoint.ts";
 import { Sandbox } from "./sandbox.ts";
 
-/** A sandbox as the API describes it; the names are the wire's. */
+/** A sandbox as the API describes it. */
 export interface SandboxInfo {
-	sandboxID: string;
-	templateID: string;
-	clientID?: string;
+	sandboxId: string;
+	templateId: string;
+	clientId?: string;
 	alias?: string;
 	state?: "running" | "paused";
-	/** Where it is on the ladder, whatever it reads as: `running`, `dozing`, `asleep`. */
+	/** Where it is on the ladder, whatever its state: `running`, `dozing`, `asleep` and those between. */
 	rung?: string;
 	/** What keeps it apart from its host and the others. */
 	isolation?: Isolation;
@@ -18,8 +18,8 @@ export interface SandboxInfo {
 	/** RFC 3339. */
 	endAt?: string;
 	cpuCount?: number;
-	memoryMB?: number;
-	diskSizeMB?: number;
+	memoryMiB?: number;
+	diskMiB?: number;
 	metadata?: Record<string, string>;
 	envdVersion?: string;
 	envdAccessToken?: string;
@@ -48,21 +48,20 @@ export interface Signal {
 
 /** Where a sandbox is on the ladder, why, and how it came there. */
 export interface Lifecycle {
-	sandboxID: string;
+	sandboxId: string;
 	isolation: Isolation;
+	state?: "running" | "paused";
 	/** `running`, `dozing`, `asleep` and those between. */
-	state: string;
-	/** RFC 3339. */
+	rung: string;
+	/** RFC 3339: since when it is on that rung. */
 	since: string;
-	/** What `state` says elsewhere. */
-	reads?: "running" | "paused";
 	rest: Required<RestOptions>;
 	awake: Signal[];
 	/** RFC 3339; while it dozes. */
 	sleepsAt?: string;
-	/** Milliseconds in each state, this one included. */
+	/** Milliseconds on each rung, this one included. */
 	timesMs: Record<string, number>;
-	/** Changes of state, the newest first. */
+	/** Changes of rung, the newest first. */
 	history: { at: string; from: string; to: string; reason: string; lastedMs: number }[];
 }
 
@@ -110,9 +109,9 @@ export interface Metric {
 
 /** A stored state of a sandbox; sizes in bytes. */
 export interface Generation {
-	generationID: string;
+	generationId: string;
 	/** What it grew from, which may be gone. */
-	parentID: string | null;
+	parentId: string | null;
 	label: string | null;
 	/** Why it was made: `checkpoint`, `pause`, `fork`, `snapshot`, `rollback`. */
 	reason: string;
@@ -245,12 +244,12 @@ export class Sandboxes {
 		id: string,
 		generation: string,
 		options: { signal?: AbortSignal } = {},
-	): Promise<{ generationID: string; replacedID: string }> {
+	): Promise<{ generationId: string; replacedId: string }> {
 		const { body } = await call(this.#endpoint, "POST", `${path(id)}/rollback`, {
 			body: { generationID: generation },
 			...options,
 		});
-		return body as { generationID: string; replacedID: string };
+		return body as { generationId: string; replacedId: string };
 	}
 
 	/** What changed from a state of its history to another, or to what it is now. */

@@ -18,6 +18,6 @@ export function checkpointCommand(config: Config): Command {
 			const { sandboxes } = connectTo(findTarget(config, options.data));
 			const stored = await sandboxes.checkpoint(id, options.label === undefined ? {} : { label: options.label });
 			if (options.json) printJson(stored);
-			else printLine(stored.generationID);
+			else printLine(stored.generationId);
 		});
 }

@@ -1,6 +1,6 @@
 import { DormiceError } from "@dormice/protocol";
-import type { Pty, Sandbox } from "@dormice/sdk";
 import { Command } from "commander";
+import { attach, terminalSize } from "../attach/attach.ts";
 import { bestEffort } from "../best-effort.ts";
 import type { Config } from "../config.ts";
 import type { CommonOptions } from "../program.ts";
@@ -13,10 +13,13 @@ const EXTEND_EVERY_MS = 60_000;
 export function connectCommand(config: Config): Command {
 	return new Command("connect")
 		.summary("open a terminal in a sandbox")
-		.description("Opens an interactive shell in a sandbox, waking it first when it is paused. `exit` or Ctrl-D leaves.")
+		.description(
+			"Opens an interactive shell in a sandbox, waking it first when it is paused. `exit` or Ctrl-D leaves;\n" +
+				"who closes the terminal ends the shell.",
+		)
 		.argument("<id>", "sandbox")
-		.option("--user <name>", "user to be")
-		.option("--cwd <dir>", "working directory")
+		.option("-u, --user <name>", "user to be")
+		.option("-w, --cwd <dir>", "working directory")
 		.addHelpText("after", "\nExample:\n  dormice connect ID")
 		.action(async (id: string, options: CommonOptions & { user?: string; cwd?: string }) => {
 			if (!process.stdin.isTTY || !process.stdout.isTTY) {
@@ -28,41 +31,15 @@ export function connectCommand(config: Config): Command {
 				void bestEffort("hold the sandbox awake", sandboxes.extend(id, HOLD_S));
 			}, EXTEND_EVERY_MS);
 			try {
-				process.exitCode = await openTerminal(sandbox, options);
+				const leave = new AbortController();
+				const shell = sandbox.terminal(terminalSize(), {
+					signal: leave.signal,
+					...(options.user === undefined ? {} : { user: options.user }),
+					...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+				});
+				process.exitCode = await attach(shell, { input: true, terminal: true, leave });
 			} finally {
 				clearInterval(hold);
 			}
 		});
-}
-
-/** Joins our terminal and one in the sandbox until the shell there ends; answers its exit code. */
-async function openTerminal(sandbox: Sandbox, options: { user?: string; cwd?: string }): Promise<number> {
-	const { stdin, stdout } = process;
-	const size = () => ({ columns: stdout.columns, rows: stdout.rows });
-	const pty = await sandbox.pty({
-		...size(),
-		...(options.user === undefined ? {} : { user: options.user }),
-		...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-	});
-	const type = (data: Buffer): void => void bestEffort("type", pty.write(data));
-	const resize = (): void => void bestEffort("resize", pty.resize(size()));
-	stdin.setRawMode(true);
-	stdin.on("data", type);
-	stdout.on("resize", resize);
-	try {
-		return await show(pty, stdout);
-	} finally {
-		stdin.setRawMode(false);
-		stdin.off("data", type);
-		stdin.destroy();
-		stdout.off("resize", resize);
-	}
-}
-
-async function show({ output }: Pty, stdout: NodeJS.WriteStream): Promise<number> {
-	for (;;) {
-		const { done, value } = await output.next();
-		if (done) return value;
-		stdout.write(value);
-	}
 }

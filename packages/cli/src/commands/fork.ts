@@ -1,7 +1,8 @@
 import { DormiceError } from "@dormice/protocol";
 import { Command, InvalidArgumentError } from "commander";
 import type { Config } from "../config.ts";
-import { printJson, printLine, report } from "../output.ts";
+import { complain, describe } from "../failure.ts";
+import { printJson, printLine } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
 import { connectTo, findTarget } from "../target.ts";
 import { parseSeconds } from "../values.ts";
@@ -37,11 +38,10 @@ export function forkCommand(config: Config): Command {
 			});
 			const failed = forks.filter((one) => one instanceof DormiceError);
 			if (options.json) {
-				printJson(
-					forks.map((one) => (one instanceof DormiceError ? { error: one.message, reason: one.reason } : one.info)),
-				);
+				printJson(forks.map((one) => (one instanceof DormiceError ? { error: describe(one) } : one.info)));
 			} else for (const one of forks) if (!(one instanceof DormiceError)) printLine(one.id);
-			for (const error of failed) process.exitCode = report(error);
+			for (const error of failed) complain(error);
+			if (failed.length > 0) process.exitCode = 1;
 		});
 }
 

@@ -17,13 +17,13 @@ export function historyCommand(config: Config): Command {
 				["", "GENERATION", "MADE", "WHY", "LABEL", "MEMORY", "DISK", "PARENT"],
 				stored.map((one) => [
 					one.current ? "*" : "",
-					one.generationID,
+					one.generationId,
 					one.createdAt.replace(/\.\d+/, ""),
 					one.corrupt ? `${one.reason}, damaged` : one.reason,
 					one.label ?? "-",
 					one.memory ? size(one.memoryBytes) : "-",
 					size(one.diskBytes),
-					one.parentID ?? "-",
+					one.parentId ?? "-",
 				]),
 			);
 		});

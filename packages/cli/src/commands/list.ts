@@ -18,10 +18,10 @@ export function listCommand(config: Config): Command {
 			printTable(
 				["SANDBOX", "STATE", "ISOLATION", "TEMPLATE", "STARTED", "ENDS", "METADATA"],
 				found.map((sandbox) => [
-					sandbox.sandboxID,
+					sandbox.sandboxId,
 					stateOf(sandbox),
 					sandbox.isolation ?? "",
-					sandbox.alias ?? sandbox.templateID,
+					sandbox.alias ?? sandbox.templateId,
 					shortTime(sandbox.startedAt),
 					sandbox.state === "paused" ? "-" : shortTime(sandbox.endAt),
 					Object.entries(sandbox.metadata ?? {})

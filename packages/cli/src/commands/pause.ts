@@ -16,6 +16,6 @@ export function pauseCommand(config: Config): Command {
 		.addHelpText("after", "\nExample:\n  dormice pause ID")
 		.action(async (id: string, options: CommonOptions & { memory: boolean }) => {
 			await connectTo(findTarget(config, options.data)).sandboxes.pause(id, options.memory ? {} : { memory: false });
-			if (options.json) printJson({ sandboxID: id, state: "paused" });
+			if (options.json) printJson({ sandboxId: id, state: "paused" });
 		});
 }

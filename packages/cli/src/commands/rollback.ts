@@ -17,6 +17,6 @@ export function rollbackCommand(config: Config): Command {
 		.action(async (id: string, generation: string, options: CommonOptions) => {
 			const result = await connectTo(findTarget(config, options.data)).sandboxes.rollback(id, generation);
 			if (options.json) printJson(result);
-			else printLine(result.replacedID);
+			else printLine(result.replacedId);
 		});
 }

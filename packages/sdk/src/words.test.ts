@@ -1,0 +1,13 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fromWire } from "./words.ts";
+
+test("an answer is in our words, at any depth; names that others chose stay", () => {
+	assert.deepEqual(
+		fromWire([
+			{ sandboxID: "i1", memoryMB: 512, metadata: { sandboxID: "mine" }, fork: { generationIDs: ["g1"] } },
+			null,
+		]),
+		[{ sandboxId: "i1", memoryMiB: 512, metadata: { sandboxID: "mine" }, fork: { generationIds: ["g1"] } }, null],
+	);
+});
