@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { type Command, CommanderError } from "commander";
 import { readConfig } from "./config.ts";
@@ -33,7 +34,16 @@ test("every command teaches: its help has an example", async () => {
 	}
 });
 
-for (const args of [["bogus"], ["up", "--port", "70000"], ["create", "--env", "NOVALUE"], ["exec", "id"]]) {
+for (const args of [
+	["bogus"],
+	["up", "--port", "70000"],
+	["create", "--env", "NOVALUE"],
+	["exec", "id"],
+	["kill"],
+	["kill", "--all", "id"],
+	["logs", "id", "--stream", "stderr"],
+	["url", "id", "0"],
+]) {
 	test(`a mistake in use: ${args.join(" ")}`, async () => {
 		const program = await buildProgram(readConfig(NOWHERE), args);
 		for (const command of [program, ...program.commands]) command.configureOutput({ writeErr: () => undefined });
@@ -53,6 +63,26 @@ for (const [line, separated] of [
 		assert.equal(separateCommand(line.split(" ")).join(" "), separated);
 	});
 }
+
+test("the version is the package's", async () => {
+	const program = await buildProgram(readConfig(NOWHERE), ["--version"]);
+	const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+	assert.equal(program.version(), version);
+});
+
+test("commands have the names that other tools give them, too", async () => {
+	for (const [alias, name] of [
+		["ls", "list"],
+		["ps", "list"],
+		["rm", "kill"],
+	] as const) {
+		const program = await buildProgram(readConfig(NOWHERE), [alias]);
+		assert.deepEqual(
+			program.commands.map((command) => [command.name(), command.aliases().includes(alias)]),
+			[[name, true]],
+		);
+	}
+});
 
 test("every option of exec that takes a value is known to be one", async () => {
 	const program = await buildProgram(readConfig(NOWHERE), ["exec"]);

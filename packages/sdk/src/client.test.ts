@@ -77,12 +77,17 @@ test("list follows the pages", async () => {
 			? { status: 200, body: [{ sandboxID: "b" }] }
 			: { status: 200, body: [{ sandboxID: "a" }], headers: { "X-Next-Token": "two" } },
 	);
-	const found = await Array.fromAsync(platform.dormice.sandboxes.list({ state: ["paused"] }));
+	const found = await Array.fromAsync(
+		platform.dormice.sandboxes.list({ state: ["paused"], metadata: { "a b": "1&2" } }),
+	);
 	assert.deepEqual(
 		found.map(({ sandboxId }) => sandboxId),
 		["a", "b"],
 	);
-	assert.equal(platform.asked[0]?.line, "GET /v2/sandboxes?state=paused");
+	assert.equal(
+		platform.asked[0]?.line,
+		"GET /v2/sandboxes?state=paused&metadata=a%252520b%3D1%252526 2".replace(" ", ""),
+	);
 });
 
 const refusals: [what: string, answer: Answer, reason: string][] = [

@@ -34,3 +34,17 @@ test("what is typed while a request is under way goes in one piece, in order", a
 	await type("d");
 	assert.deepEqual(sent, ["a", "bc", "d"]);
 });
+
+test("after what could not be sent nothing is sent any more", async () => {
+	const sent: string[] = [];
+	const write = inOrder(async (data) => {
+		const text = new TextDecoder().decode(data);
+		if (text === "b") throw new Error("lost");
+		sent.push(text);
+	});
+	const type = (text: string) => write(new TextEncoder().encode(text));
+	await type("a");
+	await assert.rejects(type("b"), /lost/);
+	await assert.rejects(type("c"), /lost/);
+	assert.deepEqual(sent, ["a"]);
+});

@@ -44,6 +44,9 @@ export interface ExecResult {
 	stderr: string;
 }
 
+/** Few requests for much input, and none so large that it waits for itself. */
+const WRITE_AHEAD_BYTES = 512 << 10;
+
 type Processes = Client<typeof wire.Process>;
 type Where = { sandboxId: string; processes: Processes };
 
@@ -140,6 +143,21 @@ export class Execution implements AsyncIterable<OutputChunk> {
 		} catch (error) {
 			throw execError(error, this.#sandboxId, "guest_unhealthy");
 		}
+	}
+
+	/** Writes all of it, with a bound on what is under way. */
+	async writeAll(source: AsyncIterable<Uint8Array>): Promise<void> {
+		let last: Promise<void> = Promise.resolve();
+		let ahead = 0;
+		for await (const chunk of source) {
+			last = this.write(chunk);
+			ahead += chunk.length;
+			if (ahead >= WRITE_AHEAD_BYTES) {
+				await last;
+				ahead = 0;
+			} else last.catch(() => undefined);
+		}
+		await last;
 	}
 
 	/** The command finds the end of its standard input. A terminal has none: type what ends it there, `\x04`. */

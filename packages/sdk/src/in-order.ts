@@ -1,10 +1,11 @@
 /**
  * One request at a time: two at once could overtake each other. What is given while one is under way goes together in
- * the next.
+ * the next. After one has failed there is no other: what came later would have a hole before it.
  */
 export function inOrder(send: (data: Uint8Array) => Promise<unknown>): (data: Uint8Array) => Promise<void> {
 	let waiting: Uint8Array[] = [];
 	let sending: Promise<void> | undefined;
+	let failed = false;
 	const drain = async () => {
 		while (waiting.length > 0) {
 			const batch = concat(waiting);
@@ -13,10 +14,17 @@ export function inOrder(send: (data: Uint8Array) => Promise<unknown>): (data: Ui
 		}
 	};
 	return (data) => {
+		if (failed && sending !== undefined) return sending;
 		waiting.push(data);
-		sending ??= drain().finally(() => {
-			sending = undefined;
-		});
+		sending ??= drain().then(
+			() => {
+				sending = undefined;
+			},
+			(error: unknown) => {
+				failed = true;
+				throw error;
+			},
+		);
 		return sending;
 	};
 }

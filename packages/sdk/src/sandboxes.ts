@@ -22,8 +22,13 @@ export interface SandboxInfo {
 	diskMiB?: number;
 	metadata?: Record<string, string>;
 	envdVersion?: string;
+	/** What commands and files need. */
 	envdAccessToken?: string;
+	/** What requests to its ports need, if it was made so. */
+	trafficAccessToken?: string;
 	domain?: string | null;
+	/** What its end is: only `get` tells. */
+	lifecycle?: { autoResume: boolean; onTimeout: "pause" | "kill" };
 }
 
 /** How a sandbox rests when nobody needs it; what is left out, its template or the platform says. */
@@ -85,6 +90,8 @@ export interface CreateOptions {
 
 export interface ListOptions {
 	state?: readonly ("running" | "paused")[];
+	/** Only those that have all of these. */
+	metadata?: Readonly<Record<string, string>>;
 	signal?: AbortSignal;
 }
 
@@ -98,6 +105,7 @@ export interface LogEntry {
 
 /** One sample of what a sandbox uses; sizes in bytes. */
 export interface Metric {
+	/** RFC 3339. */
 	timestamp: string;
 	cpuCount: number;
 	cpuUsedPct: number;
@@ -199,7 +207,7 @@ export class Sandboxes {
 		let nextToken: string | undefined;
 		do {
 			const { body, response } = await call(this.#endpoint, "GET", "/v2/sandboxes", {
-				query: { state: options.state?.join(","), nextToken },
+				query: { state: options.state?.join(","), metadata: options.metadata && filter(options.metadata), nextToken },
 				...pick(options),
 			});
 			yield* body as SandboxInfo[];
@@ -307,6 +315,13 @@ export class Sandboxes {
 		return body as Metric[];
 	}
 
+	/** The newest sample of each of these that there is one of, by id. */
+	async newestMetrics(ids: readonly string[], options: { signal?: AbortSignal } = {}): Promise<Record<string, Metric>> {
+		const query = { sandbox_ids: ids.join(",") };
+		const { body } = await call(this.#endpoint, "GET", "/sandboxes/metrics", { query, ...options });
+		return (body as { sandboxes: Record<string, Metric> }).sandboxes;
+	}
+
 	/** Log entries at or after `sinceMs` (UNIX milliseconds), oldest first. */
 	async logs(
 		id: string,
@@ -326,6 +341,14 @@ export class Sandboxes {
 
 function path(id: string): string {
 	return `/sandboxes/${encodeURIComponent(id)}`;
+}
+
+/** The wire's form of a filter: encoded twice, beside what the query itself takes. */
+function filter(metadata: Readonly<Record<string, string>>): string {
+	const encode = (text: string) => encodeURIComponent(encodeURIComponent(text));
+	return Object.entries(metadata)
+		.map(([name, value]) => `${encode(name)}=${encode(value)}`)
+		.join("&");
 }
 
 function pick({ signal }: { signal?: AbortSignal }): { signal?: AbortSignal } {

@@ -8,12 +8,15 @@ const NEWLINE = 10;
 /** Gives the command our standard input, to its end or until the command reads no more. Throws when some of it was lost. */
 export async function sendInput(execution: Execution, options: { terminal: boolean }): Promise<void> {
 	let last = NEWLINE;
+	async function* input() {
+		for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+			last = chunk.at(-1) ?? last;
+			yield chunk;
+		}
+	}
 	try {
 		await execution.pid;
-		for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
-			await execution.write(chunk);
-			last = chunk.at(-1) ?? last;
-		}
+		await execution.writeAll(input());
 		if (options.terminal) await execution.write(Buffer.from(END_OF_INPUT.repeat(last === NEWLINE ? 1 : 2)));
 		else await execution.closeStdin();
 	} catch (error) {

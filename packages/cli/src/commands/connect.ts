@@ -4,6 +4,7 @@ import { attach, terminalSize } from "../attach/attach.ts";
 import { bestEffort } from "../best-effort.ts";
 import type { Config } from "../config.ts";
 import type { CommonOptions } from "../program.ts";
+import { fullId } from "../sandbox-id.ts";
 import { connectTo, findTarget } from "../target.ts";
 
 /** An open terminal keeps its sandbox from timing out: this far ahead, looked at this often. */
@@ -21,11 +22,12 @@ export function connectCommand(config: Config): Command {
 		.option("-u, --user <name>", "user to be")
 		.option("-w, --cwd <dir>", "working directory")
 		.addHelpText("after", "\nExample:\n  dormice connect ID")
-		.action(async (id: string, options: CommonOptions & { user?: string; cwd?: string }) => {
+		.action(async (text: string, options: CommonOptions & { user?: string; cwd?: string }) => {
 			if (!process.stdin.isTTY || !process.stdout.isTTY) {
 				throw new DormiceError("invalid_argument", "`connect` needs a terminal; for scripts there is `dormice exec`");
 			}
 			const { sandboxes } = connectTo(findTarget(config, options.data));
+			const id = await fullId(sandboxes, text);
 			const sandbox = await sandboxes.resume(id, { timeoutS: HOLD_S });
 			const hold = setInterval(() => {
 				void bestEffort("hold the sandbox awake", sandboxes.extend(id, HOLD_S));

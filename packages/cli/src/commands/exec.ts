@@ -7,6 +7,7 @@ import type { Config } from "../config.ts";
 import { TIMEOUT_EXIT_CODE } from "../failure.ts";
 import { printJson, printLine } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
+import { fullId } from "../sandbox-id.ts";
 import { connectTo, findTarget } from "../target.ts";
 import { parseAssignment, parseSeconds } from "../values.ts";
 
@@ -52,7 +53,8 @@ Examples:
   tar c . | dormice exec ID --cwd /home/user -- tar x`,
 		)
 		.action(async (id: string, command: string[], options: ExecOptions) => {
-			const sandbox = await connectTo(findTarget(config, options.data)).sandboxes.get(id);
+			const { sandboxes } = connectTo(findTarget(config, options.data));
+			const sandbox = await sandboxes.get(await fullId(sandboxes, id));
 			const what = command.length === 1 ? (command[0] ?? "") : command;
 			const leave = new AbortController();
 			const how: Options = {

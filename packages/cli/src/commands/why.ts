@@ -3,6 +3,7 @@ import { Command } from "commander";
 import type { Config } from "../config.ts";
 import { duration, printJson, printLine, printTable } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
+import { fullId } from "../sandbox-id.ts";
 import { connectTo, findTarget } from "../target.ts";
 
 const SHOWN_CHANGES = 20;
@@ -15,7 +16,8 @@ export function whyCommand(config: Config): Command {
 		.addHelpText("after", "\nExample:\n  dormice why ID")
 		.action(async (id: string, options: CommonOptions) => {
 			const limit = SHOWN_CHANGES;
-			const lifecycle = await connectTo(findTarget(config, options.data)).sandboxes.lifecycle(id, { limit });
+			const { sandboxes } = connectTo(findTarget(config, options.data));
+			const lifecycle = await sandboxes.lifecycle(await fullId(sandboxes, id), { limit });
 			if (options.json) return printJson(lifecycle);
 			for (const line of describe(lifecycle, Date.now())) printLine(line);
 			if (lifecycle.awake.length > 0) {

@@ -54,12 +54,13 @@ export async function prepare(
 	const recorded = readSettings(paths.settings);
 	const variables = readVariables(paths.variables, config.passedOn);
 	await checkVariables(paths, variables);
-	await setUp({ paths, path: config.path, variables, microvms, progress });
 	const wanted: Settings = { ...recorded, ...choices };
 	// A server that an earlier keeper left behind will be adopted; the port is taken by it.
-	if (!readRecord(recordPath(paths, "server"))) {
-		wanted.port = await claimPort(wanted.port, wanted.listen, config.path);
-	}
+	const claims = !readRecord(recordPath(paths, "server"));
+	// Before minutes of building, and again after them.
+	if (claims && wanted.port !== 0) await claimPort(wanted.port, wanted.listen, config.path);
+	await setUp({ paths, path: config.path, variables, microvms, progress });
+	if (claims) wanted.port = await claimPort(wanted.port, wanted.listen, config.path);
 	if (JSON.stringify(wanted) !== JSON.stringify(recorded) || !existsSync(paths.settings)) {
 		writeSettings(paths.settings, wanted);
 	}
