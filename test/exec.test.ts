@@ -125,7 +125,7 @@ describe("exec", { skip }, () => {
 		);
 	});
 
-	test("a pipe that nobody reads ends what wrote into it", async () => {
+	test("a pipe without a reader ends what wrote into it", async () => {
 		const { stdout } = spawnSync("bash", [
 			"-c",
 			`"$0" "$1" exec ${id} -- yes | head -1; echo "\${PIPESTATUS[0]}"`,

@@ -6,7 +6,7 @@ const GONE = ["EPIPE", "EIO"];
 
 let whenGone = (): void => process.exit(BROKEN_PIPE_EXIT_CODE);
 
-/** Ends this process when nobody reads its output any more, unless a command wants to do something first. */
+/** Ends this process when its output has no reader any more, unless a command wants to do something first. */
 export function watchOutput(): void {
 	for (const stream of [process.stdout, process.stderr]) {
 		stream.on("error", (error) => {

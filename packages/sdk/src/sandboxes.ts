@@ -1,6 +1,7 @@
 import { DormiceError, type Isolation, type Reason } from "@dormice/protocol";
 import { call, type Endpoint } from "./endpoint.ts";
 import { Sandbox } from "./sandbox.ts";
+import { typedFields } from "./words.ts";
 
 /** A sandbox as the API describes it. */
 export interface SandboxInfo {
@@ -100,7 +101,7 @@ export interface LogEntry {
 	timestamp: string;
 	level: string;
 	message: string;
-	fields?: Record<string, string>;
+	fields?: Record<string, string | number>;
 }
 
 /** One sample of what a sandbox uses; sizes in bytes. */
@@ -335,7 +336,8 @@ export class Sandboxes {
 			},
 			...pick(options),
 		});
-		return (body as { logs: LogEntry[] }).logs;
+		const { logs } = body as { logs: (LogEntry & { fields?: Record<string, string> })[] };
+		return logs.map(({ fields = {}, ...entry }) => ({ ...entry, fields: typedFields(fields) }));
 	}
 }
 

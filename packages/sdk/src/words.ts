@@ -29,3 +29,16 @@ export function fromWire(value: unknown): unknown {
 		]),
 	);
 }
+
+/** Of log entries: the wire has text only. */
+const NUMBERS = /^(pid|port|hostPort|before)$|Ms$/;
+
+/** The fields of a log entry, with numbers as numbers where ours are some. */
+export function typedFields(fields: Readonly<Record<string, string>>): Record<string, string | number> {
+	return Object.fromEntries(
+		Object.entries(fields).map(([name, text]) => [
+			name,
+			NUMBERS.test(name) && /^\d{1,15}$/.test(text) ? Number(text) : text,
+		]),
+	);
+}

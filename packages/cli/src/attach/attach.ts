@@ -21,7 +21,7 @@ export async function attach(execution: Execution, options: Attachment): Promise
 	const { input, terminal, leave, onOutput = show } = options;
 	const { stdin } = process;
 	using ending = new Ending(execution, () => leave.abort());
-	// Standard input may still be open at the end; nobody reads it any more. The terminal is put back before.
+	// Standard input may still be open at the end, and would keep us here. The terminal is put back before.
 	using _input = input ? { [Symbol.dispose]: () => stdin.destroy() } : undefined;
 	using _terminal = terminal ? follow(execution, { raw: input && stdin.isTTY }) : undefined;
 	let failure: unknown;

@@ -43,7 +43,7 @@ export function execCommand(config: Config): Command {
 			"after",
 			`
 Exits with the command's code, or 128 and the number of the signal that ended it; with 125 when it could not be run or
-followed. Ctrl-C reaches it as SIGINT, and who goes away (a closed terminal, a pipe that nobody reads) ends it.
+followed. Ctrl-C reaches it as SIGINT, and who goes away (a closed terminal, a pipe without a reader) ends it.
 With --json, output that is no UTF-8 is in \`stdoutBase64\` and \`stderrBase64\`.
 
 Examples:

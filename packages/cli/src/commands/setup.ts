@@ -82,5 +82,5 @@ async function startOnce(
 }
 
 function wishes({ isolation }: SetupOptions): SetupWishes {
-	return { microvms: isolation === "microvm" };
+	return { microvms: isolation === "microvm", onPath: true };
 }

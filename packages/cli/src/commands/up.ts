@@ -68,7 +68,7 @@ async function up(config: Config, options: UpOptions): Promise<void> {
 		await waitUntilHealthy(paths, keeper);
 		return announce(paths, options, "is already up");
 	}
-	await prepare(paths, config, choices, progress);
+	await prepare(paths, config, choices, progress, { onPath: true });
 	if (options.detach) {
 		await keepInBackground(paths, progress);
 		return announce(paths, options, "is up");

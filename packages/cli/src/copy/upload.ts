@@ -24,7 +24,7 @@ export async function upload(sandbox: Sandbox, from: string, to: string, options
 	const name = basename(source);
 	const tar = spawn("tar", ["-c", "-C", dirname(source), "--", name], { stdio: ["ignore", "pipe", "inherit"] });
 	const ended = once(tar, "close");
-	// Read from the start: what nobody reads of a child that has ended is thrown away.
+	// Read from the start: Node throws away what was not read of a child that has ended.
 	const packed = tar.stdout.pipe(new PassThrough());
 	const execution = sandbox.exec(["sh", "-c", UNPACK, "cp", to, name], { ...options, stdin: true });
 	const [{ exitCode, stderr }] = await Promise.all([execution.result(), feed(execution, packed)]);
