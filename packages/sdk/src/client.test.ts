@@ -86,7 +86,7 @@ test("list follows the pages", async () => {
 	);
 	assert.equal(
 		platform.asked[0]?.line,
-		"GET /v2/sandboxes?state=paused&metadata=a%252520b%3D1%252526 2".replace(" ", ""),
+		"GET /v2/sandboxes?state=paused&metadata=a%252520b%3D1%2525262",
 	);
 });
 
