@@ -187,6 +187,26 @@ describe("exec", { skip }, () => {
 		assert.match(exec(["-t", id, "cat"], { input: "typed\n" }).stdout.toString(), /typed\r\ntyped\r\n/);
 	});
 
+	test("a job in the background is given no terminal and no input, and is not stopped for it", async () => {
+		const job = `set -m; "$0" "$1" exec ${id} -- 'cat; tty; echo done' & wait; echo over`;
+		const program = [join(import.meta.dirname, "terminal.py"), JSON.stringify([["expect", "over"]]), "bash", "-c", job];
+		const { stdout } = await promisify(execFile)("python3", [...program, ...DORMICE]);
+		assert.match((JSON.parse(stdout) as { shown: string }).shown, /^not a tty\r\ndone\r\n/);
+	});
+
+	test("who is cut off by a checkpoint is told that the command goes on, and where to read on", async () => {
+		const child = spawn(process.execPath, [MAIN, "exec", id, "--", "echo ready; sleep 5; echo later"]);
+		let said = "";
+		child.stderr.on("data", (data) => {
+			said += data;
+		});
+		await once(child.stdout, "data");
+		dormice("checkpoint", id);
+		assert.deepEqual(await once(child, "close"), [125, null]);
+		const [, pid = ""] = /cut off: .* dormice logs \S+ --process (\d+) --follow/.exec(said) ?? [];
+		assert.equal(dormice("logs", id, "--process", pid, "--follow"), "ready\nlater\n", said);
+	});
+
 	test("what is detached runs on, and its output can be read", async () => {
 		const pid = exec([id, "-d", "--", "echo told; exec -a detached sleep 1000"]).stdout.toString().trim();
 		await sleep(300);

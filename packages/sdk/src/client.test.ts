@@ -84,10 +84,7 @@ test("list follows the pages", async () => {
 		found.map(({ sandboxId }) => sandboxId),
 		["a", "b"],
 	);
-	assert.equal(
-		platform.asked[0]?.line,
-		"GET /v2/sandboxes?state=paused&metadata=a%252520b%3D1%2525262",
-	);
+	assert.equal(platform.asked[0]?.line, "GET /v2/sandboxes?state=paused&metadata=a%252520b%3D1%2525262");
 });
 
 const refusals: [what: string, answer: Answer, reason: string][] = [

@@ -2,6 +2,7 @@ import { type CallOptions, type Client, Code, ConnectError } from "@connectrpc/c
 import {
 	DormiceError,
 	fromConnectError,
+	REASON_HEADER,
 	type Reason,
 	type SignalName,
 	signalNumber,
@@ -60,6 +61,7 @@ export class Execution implements AsyncIterable<OutputChunk> {
 	readonly #events: AsyncIterator<wire.StartResponse>;
 	readonly #started: Promise<number>;
 	readonly #write: (data: Uint8Array) => Promise<void>;
+	#pid: number | undefined;
 	#exitCode: number | undefined;
 
 	/** `command` undefined: an interactive login shell. */
@@ -191,7 +193,10 @@ export class Execution implements AsyncIterable<OutputChunk> {
 	async #readPid(): Promise<number> {
 		for (;;) {
 			const event = await this.#next();
-			if (event?.case === "start") return event.value.pid;
+			if (event?.case === "start") {
+				this.#pid = event.value.pid;
+				return this.#pid;
+			}
 		}
 	}
 
@@ -201,9 +206,24 @@ export class Execution implements AsyncIterable<OutputChunk> {
 			if (done) throw new DormiceError("guest_unhealthy", "The sandbox ended while the command ran.");
 			return value.event?.event;
 		} catch (error) {
+			if (this.#pid !== undefined && isCutOff(error)) throw cutOff(error, this.#sandboxId, this.#pid);
 			throw execError(error, this.#sandboxId);
 		}
 	}
+}
+
+/** Broken in the middle, and not refused or ended by anybody. */
+function isCutOff(error: unknown): boolean {
+	if (error instanceof DormiceError) return false;
+	const { code, metadata } = ConnectError.from(error);
+	return code !== Code.Canceled && code !== Code.DeadlineExceeded && !metadata.has(REASON_HEADER);
+}
+
+function cutOff(cause: unknown, sandboxId: string, pid: number): DormiceError {
+	const message =
+		`The connection to process ${pid} was cut off: its sandbox was stored, put back or ended, or the platform restarted. ` +
+		`If it is still there, it goes on: dormice logs ${sandboxId} --process ${pid} --follow`;
+	return new DormiceError("guest_unhealthy", message, { cause });
 }
 
 /** The arguments of `/bin/bash`: a line goes to the shell, a vector is handed through it untouched. */
