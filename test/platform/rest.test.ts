@@ -15,7 +15,7 @@ const COUNTER = `let n = 0; require("http").createServer((_, r) => r.end(++n + "
 
 interface Lifecycle {
 	state: string;
-	reads: string;
+	rung: string;
 	awake: { signal: string; detail: string }[];
 	timesMs: Record<string, number>;
 	history: { to: string; reason: string }[];
@@ -66,13 +66,13 @@ test("a server dozes, sleeps by itself and answers as if nothing had been, with 
 		["recent"],
 	);
 
-	const dozing = await until(id, "it dozes", ({ state }) => state === "dozing");
-	assert.deepEqual([dozing.reads, dozing.awake], ["running", []]);
+	const dozing = await until(id, "it dozes", ({ rung }) => rung === "dozing");
+	assert.deepEqual([dozing.state, dozing.awake], ["running", []]);
 	assert.match(await platform.dormice("status"), /1 of them dozing/);
 	assert.equal(await ask(id), first + 1);
 
-	const asleep = await until(id, "it sleeps", ({ state }) => state === "asleep");
-	assert.equal(asleep.reads, "running");
+	const asleep = await until(id, "it sleeps", ({ rung }) => rung === "asleep");
+	assert.equal(asleep.state, "running");
 	assert.equal((await Sandbox.getInfo(id, platform.client)).state, "running");
 	assert.equal(await ask(id), first + 2);
 	const woken = JSON.parse(await platform.dormice("why", id, "--json")) as Lifecycle;
@@ -100,15 +100,14 @@ test("requests at random moments of dozing and falling are all answered, once ea
 test("a process that a client left running holds its sandbox awake", async () => {
 	const sandbox = await create({ "dormice.dozeAfterMs": "500" });
 	const held = await until(sandbox.sandboxId, "its server holds it", ({ awake }) => awake[0]?.signal === "process");
-	assert.deepEqual([held.state, held.awake.length], ["running", 1]);
+	assert.deepEqual([held.rung, held.awake.length], ["running", 1]);
 	const [server] = await sandbox.commands.list();
 	await sandbox.commands.run(`kill ${server?.pid}; nohup sleep 4 > /dev/null 2>&1 & exit 0`);
 	assert.equal(
-		(await until(sandbox.sandboxId, "its orphan holds it", ({ awake }) => /sleep 4/.test(awake[0]?.detail ?? "")))
-			.state,
+		(await until(sandbox.sandboxId, "its orphan holds it", ({ awake }) => /sleep 4/.test(awake[0]?.detail ?? ""))).rung,
 		"running",
 	);
-	await until(sandbox.sandboxId, "it dozes", ({ state }) => state === "dozing");
+	await until(sandbox.sandboxId, "it dozes", ({ rung }) => rung === "dozing");
 	await sandbox.kill();
 });
 
@@ -116,10 +115,10 @@ test("what dozes outlives a killed server, and answers", async () => {
 	const sandbox = await create({ "dormice.doze": "always", "dormice.dozeAfterMs": "500", "dormice.sleepAfterMs": "0" });
 	const id = sandbox.sandboxId;
 	const first = await ask(id);
-	await until(id, "it dozes", ({ state }) => state === "dozing");
+	await until(id, "it dozes", ({ rung }) => rung === "dozing");
 	await platform.crash("server");
 	await platform.healthy();
-	await until(id, "it still dozes", ({ state }) => state === "dozing");
+	await until(id, "it still dozes", ({ rung }) => rung === "dozing");
 	assert.equal(await ask(id), first + 1);
 	await sandbox.kill();
 });

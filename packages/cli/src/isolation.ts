@@ -14,13 +14,13 @@ export async function prepareFor(
 	progress: Progress,
 ): Promise<void> {
 	// What is no template is a snapshot; what `auto` gives is prepared ahead.
-	const template = (await templates.list()).find((one) => one.templateID === name || one.aliases.includes(name));
+	const template = (await templates.list()).find((one) => one.templateId === name || one.aliases.includes(name));
 	if (template === undefined || isolation === "auto" || isReady(template.isolations, isolation)) return;
 	await step(progress, `Prepare ${name} for ${isolation}`, (onProgress) =>
 		templates.prepare(name, { isolation, onProgress }),
 	);
 }
 
-function isReady(states: readonly { isolation: Isolation; state: string }[], wanted: Isolation): boolean {
-	return states.some(({ isolation, state }) => isolation === wanted && state === "ready");
+function isReady(states: readonly { isolation: Isolation; status: string }[], wanted: Isolation): boolean {
+	return states.some(({ isolation, status }) => isolation === wanted && status === "ready");
 }

@@ -1,6 +1,3 @@
-import { DormiceError } from "@dormice/protocol";
-import pc from "picocolors";
-
 export function printJson(value: unknown): void {
 	process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
 }
@@ -48,16 +45,4 @@ export function duration(ms: number): string {
 	const [unit, size] = UNITS.find(([, size]) => Math.abs(ms) >= size) ?? ["ms", 1];
 	const value = ms / size;
 	return `${unit === "ms" || Math.abs(value) >= 10 ? Math.round(value) : Number(value.toFixed(1))} ${unit}`;
-}
-
-/** Says what went wrong, and answers the exit code for it. */
-export function report(error: unknown): number {
-	const message = error instanceof DormiceError ? error.message : unexpected(error);
-	process.stderr.write(`${pc.red("dormice:")} ${message}\n`);
-	return 1;
-}
-
-/** Not one of ours: a mistake in Dormice, for which the stack is what helps. */
-function unexpected(error: unknown): string {
-	return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

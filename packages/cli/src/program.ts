@@ -18,6 +18,7 @@ const GROUPS: Record<string, Record<string, () => Promise<Builder>>> = {
 		env: async () => (await import("./commands/env.ts")).envCommand,
 		template: async () => (await import("./commands/template.ts")).templateCommand,
 		team: async () => (await import("./commands/team.ts")).teamCommand,
+		keys: async () => (await import("./commands/keys.ts")).keysCommand,
 		du: async () => (await import("./commands/du.ts")).duCommand,
 		gc: async () => (await import("./commands/gc.ts")).gcCommand,
 		setup: async () => (await import("./commands/setup.ts")).setupCommand,
@@ -26,10 +27,15 @@ const GROUPS: Record<string, Record<string, () => Promise<Builder>>> = {
 	"Sandboxes:": {
 		create: async () => (await import("./commands/create.ts")).createCommand,
 		list: async () => (await import("./commands/list.ts")).listCommand,
+		inspect: async () => (await import("./commands/inspect.ts")).inspectCommand,
 		exec: async () => (await import("./commands/exec.ts")).execCommand,
 		connect: async () => (await import("./commands/connect.ts")).connectCommand,
 		pause: async () => (await import("./commands/pause.ts")).pauseCommand,
 		resume: async () => (await import("./commands/resume.ts")).resumeCommand,
+		cp: async () => (await import("./commands/cp.ts")).cpCommand,
+		url: async () => (await import("./commands/url.ts")).urlCommand,
+		stats: async () => (await import("./commands/stats.ts")).statsCommand,
+		extend: async () => (await import("./commands/extend.ts")).extendCommand,
 		kill: async () => (await import("./commands/kill.ts")).killCommand,
 		checkpoint: async () => (await import("./commands/checkpoint.ts")).checkpointCommand,
 		why: async () => (await import("./commands/why.ts")).whyCommand,
@@ -50,6 +56,11 @@ const HIDDEN: Record<string, () => Promise<Builder>> = {
 	keep: async () => (await import("./commands/keep.ts")).keepCommand,
 };
 
+/** Other names of commands, for hands that know them. */
+const ALIASES: Record<string, string> = { ls: "list", ps: "list", rm: "kill" };
+
+const VERSION = "0.1.0";
+
 const START_HERE = `
 Start here:
   sudo ./dormice up --detach           a platform on this machine
@@ -62,21 +73,47 @@ const IN_OUR_NAME = {
 	outputError: (text: string, write: (text: string) => void) => write(text.replace(/^error:/, "dormice:")),
 };
 
+/** Options of `exec` that are followed by a value. */
+const EXEC_VALUES = ["-u", "--user", "-w", "--cwd", "-e", "--env", "--timeout", "--data"];
+
+/** With a `--` before what `exec` is to run, as if it had been written: options after that word are the command's. */
+export function separateCommand(args: readonly string[]): string[] {
+	if (args[0] !== "exec") return [...args];
+	let words = 0;
+	for (let at = 1; at < args.length; at++) {
+		const word = args[at] ?? "";
+		if (word === "--") break;
+		if (word.startsWith("-") && word !== "-") {
+			if (EXEC_VALUES.includes(word)) at++;
+		} else if (++words === 2) return [...args.slice(0, at), "--", ...args.slice(at)];
+	}
+	return [...args];
+}
+
 /** The command line that can run `args`: with the one command that they name, or with all of them. */
 export async function buildProgram(config: Config, args: readonly string[]): Promise<Command> {
 	const program = new Command("dormice")
 		.description("Computers for AI agents that sleep for free and wake when they are needed.")
 		.addHelpText("after", START_HERE)
+		.version(VERSION, "-V, --version")
 		.enablePositionalOptions()
 		.showHelpAfterError("(more with --help)")
 		.configureOutput(IN_OUR_NAME)
 		.exitOverride();
-	const [name = ""] = args;
-	const isNamed = [...Object.values(GROUPS), HIDDEN].some((commands) => Object.hasOwn(commands, name));
+	const [first = ""] = args;
+	const name = Object.hasOwn(ALIASES, first) ? ALIASES[first] : first;
+	const isNamed = [...Object.values(GROUPS), HIDDEN].some(
+		(commands) => name !== undefined && Object.hasOwn(commands, name),
+	);
 	for (const [title, commands] of Object.entries(GROUPS)) {
 		for (const [each, load] of Object.entries(commands)) {
 			if (isNamed && each !== name) continue;
-			program.addCommand(settle((await load())(config), config).helpGroup(title));
+			const aliases = Object.keys(ALIASES).filter((alias) => ALIASES[alias] === each);
+			program.addCommand(
+				settle((await load())(config), config)
+					.helpGroup(title)
+					.aliases(aliases),
+			);
 		}
 	}
 	for (const [each, load] of Object.entries(HIDDEN)) {

@@ -19,6 +19,17 @@ export function parseSeconds(text: string): number {
 	throw new InvalidArgumentError("seconds are a whole number greater than 0");
 }
 
+/** A port; 0 is any that is free. */
+export function parseAnyPort(text: string): number {
+	return text === "0" ? 0 : parsePort(text);
+}
+
+export function parsePort(text: string): number {
+	const port = Number(text);
+	if (/^\d{1,5}$/.test(text) && port >= 1 && port <= 65535) return port;
+	throw new InvalidArgumentError("a port is a number from 1 to 65535");
+}
+
 /** A whole number, 0 or more. */
 export function parseNumber(text: string): number {
 	if (/^\d{1,15}$/.test(text)) return Number(text);

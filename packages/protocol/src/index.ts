@@ -7,6 +7,7 @@ export * as process from "./gen/process/process_pb.js";
 export { GUEST } from "./guest.ts";
 export { type IdKind, isId, newId } from "./ids.ts";
 export { ISOLATIONS, type Isolation, isIsolation, isWeaker } from "./isolation.ts";
+export { isSendable, type SignalName, signalNumber, signalOfStatus, signalStatus } from "./signals.ts";
 export { canMove, publicState, type SandboxState, TRANSITIONAL, TRANSITIONS } from "./states.ts";
 export { Steps } from "./steps.ts";
 export { readThawLines, serveThawLines, THAW_LINE } from "./thaw-line.ts";

@@ -60,7 +60,7 @@ test("create sends what was chosen and nothing else", async () => {
 	await using platform = await stub(() => ({ status: 201, body: INFO }));
 	const sandbox = await platform.dormice.sandboxes.create({ timeoutS: 60, autoResume: true });
 	assert.equal(sandbox.id, "i1");
-	assert.deepEqual(sandbox.info, INFO);
+	assert.deepEqual(sandbox.info, { sandboxId: "i1", templateId: "t1", envdAccessToken: "token" });
 	const [request] = platform.asked;
 	assert.equal(request?.line, "POST /v2/sandboxes");
 	assert.equal(request?.headers["x-api-key"], "e2b_1");
@@ -77,12 +77,14 @@ test("list follows the pages", async () => {
 			? { status: 200, body: [{ sandboxID: "b" }] }
 			: { status: 200, body: [{ sandboxID: "a" }], headers: { "X-Next-Token": "two" } },
 	);
-	const found = await Array.fromAsync(platform.dormice.sandboxes.list({ state: ["paused"] }));
+	const found = await Array.fromAsync(
+		platform.dormice.sandboxes.list({ state: ["paused"], metadata: { "a b": "1&2" } }),
+	);
 	assert.deepEqual(
-		found.map(({ sandboxID }) => sandboxID),
+		found.map(({ sandboxId }) => sandboxId),
 		["a", "b"],
 	);
-	assert.equal(platform.asked[0]?.line, "GET /v2/sandboxes?state=paused");
+	assert.equal(platform.asked[0]?.line, "GET /v2/sandboxes?state=paused&metadata=a%252520b%3D1%2525262");
 });
 
 const refusals: [what: string, answer: Answer, reason: string][] = [

@@ -1,4 +1,5 @@
 import type { ClientOptions, Endpoint } from "./endpoint.ts";
+import { Keys } from "./keys.ts";
 import { Sandboxes } from "./sandboxes.ts";
 import { Storage } from "./storage.ts";
 import { Teams } from "./teams.ts";
@@ -19,6 +20,7 @@ export class Dormice {
 	readonly storage: Storage;
 	readonly templates: Templates;
 	readonly teams: Teams;
+	readonly keys: Keys;
 
 	constructor(options: ClientOptions) {
 		const endpoint: Endpoint = {
@@ -31,5 +33,6 @@ export class Dormice {
 		this.storage = new Storage(endpoint);
 		this.templates = new Templates(endpoint);
 		this.teams = new Teams(endpoint);
+		this.keys = new Keys(endpoint);
 	}
 }

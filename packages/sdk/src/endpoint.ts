@@ -1,4 +1,5 @@
 import { DormiceError, isReason, type Reason } from "@dormice/protocol";
+import { fromWire } from "./words.ts";
 
 /** How to reach a platform. */
 export interface ClientOptions {
@@ -43,7 +44,7 @@ export async function call(
 	});
 	if (!response.ok) throw await refusal(response, `${method} ${path}`);
 	const text = await response.text();
-	return { body: text === "" ? undefined : JSON.parse(text), response };
+	return { body: text === "" ? undefined : fromWire(JSON.parse(text)), response };
 }
 
 /** `fetch`, with a failure to connect turned into a sentence that names the address. */
@@ -75,7 +76,9 @@ const REASON_OF_STATUS: Record<number, Reason> = {
 	401: "unauthenticated",
 	403: "permission_denied",
 	404: "sandbox_not_found",
+	405: "method_not_allowed",
 	409: "state_conflict",
+	413: "body_too_large",
 	416: "output_out_of_range",
 	429: "capacity_unavailable",
 	501: "not_implemented",

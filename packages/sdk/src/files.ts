@@ -22,6 +22,12 @@ export class Files {
 		return new Uint8Array(await response.arrayBuffer());
 	}
 
+	/** As `read`, in pieces as they come: for what is too large to have at once. */
+	async stream(path: string, options: FileOptions = {}): Promise<ReadableStream<Uint8Array>> {
+		const response = await this.#call("GET", path, options);
+		return response.body ?? new Blob([]).stream();
+	}
+
 	async readText(path: string, options: FileOptions = {}): Promise<string> {
 		return new TextDecoder().decode(await this.read(path, options));
 	}

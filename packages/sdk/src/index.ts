@@ -1,9 +1,9 @@
 export { Dormice } from "./client.ts";
 export type { ClientOptions, Endpoint } from "./endpoint.ts";
-export type { ExecOptions, ExecResult, Execution, OutputChunk } from "./execution.ts";
+export type { ExecOptions, ExecResult, Execution, OutputChunk, TerminalSize } from "./execution.ts";
 export type { Files } from "./files.ts";
+export type { KeyInfo, KeyRole, Keys } from "./keys.ts";
 export type { OutputOptions, OutputPiece, ProcessInfo, ProcessOutput } from "./output.ts";
-export type { Pty, PtyOptions } from "./pty.ts";
 export type { Sandbox } from "./sandbox.ts";
 export type {
 	CreateOptions,

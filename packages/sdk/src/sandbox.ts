@@ -2,10 +2,9 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { type DormiceError, GUEST, process as wire } from "@dormice/protocol";
 import type { Endpoint } from "./endpoint.ts";
-import { type ExecOptions, Execution } from "./execution.ts";
+import { type ExecOptions, Execution, type TerminalSize } from "./execution.ts";
 import { Files } from "./files.ts";
 import { type OutputOptions, ProcessOutput } from "./output.ts";
-import { openPty, type Pty, type PtyOptions } from "./pty.ts";
 import {
 	type Difference,
 	type ForkOptions,
@@ -25,7 +24,7 @@ export class Sandbox {
 	readonly #processes: Client<typeof wire.Process>;
 
 	constructor(endpoint: Endpoint, info: SandboxInfo) {
-		this.id = info.sandboxID;
+		this.id = info.sandboxId;
 		this.info = info;
 		this.files = new Files(endpoint, guestHeaders(info));
 		this.#endpoint = endpoint;
@@ -51,8 +50,9 @@ export class Sandbox {
 	}
 
 	/** Opens an interactive login shell on a terminal of its own. */
-	pty(options: PtyOptions): Promise<Pty> {
-		return openPty(this.#processes, options);
+	terminal(size: TerminalSize, options: Omit<ExecOptions, "terminal" | "stdin"> = {}): Execution {
+		const where = { sandboxId: this.id, processes: this.#processes };
+		return new Execution(where, undefined, { ...options, terminal: size });
 	}
 
 	pause(options?: { memory?: boolean }): Promise<void> {
@@ -79,7 +79,7 @@ export class Sandbox {
 	}
 
 	/** Puts it back to a state of its history, by id or label. */
-	rollback(generation: string): Promise<{ generationID: string; replacedID: string }> {
+	rollback(generation: string): Promise<{ generationId: string; replacedId: string }> {
 		return this.#sandboxes.rollback(this.id, generation);
 	}
 
@@ -105,7 +105,7 @@ export class Sandbox {
 /** What makes a request one for this sandbox's supervisor. */
 function guestHeaders(info: SandboxInfo): Record<string, string> {
 	return {
-		"E2b-Sandbox-Id": info.sandboxID,
+		"E2b-Sandbox-Id": info.sandboxId,
 		"E2b-Sandbox-Port": String(GUEST.supervisorPort),
 		...(info.envdAccessToken ? { "X-Access-Token": info.envdAccessToken } : {}),
 	};

@@ -1,15 +1,16 @@
 import { DormiceError, type Isolation, type Reason } from "@dormice/protocol";
 import { call, type Endpoint } from "./endpoint.ts";
 import { Sandbox } from "./sandbox.ts";
+import { typedFields } from "./words.ts";
 
-/** A sandbox as the API describes it; the names are the wire's. */
+/** A sandbox as the API describes it. */
 export interface SandboxInfo {
-	sandboxID: string;
-	templateID: string;
-	clientID?: string;
+	sandboxId: string;
+	templateId: string;
+	clientId?: string;
 	alias?: string;
 	state?: "running" | "paused";
-	/** Where it is on the ladder, whatever it reads as: `running`, `dozing`, `asleep`. */
+	/** Where it is on the ladder, whatever its state: `running`, `dozing`, `asleep` and those between. */
 	rung?: string;
 	/** What keeps it apart from its host and the others. */
 	isolation?: Isolation;
@@ -18,12 +19,17 @@ export interface SandboxInfo {
 	/** RFC 3339. */
 	endAt?: string;
 	cpuCount?: number;
-	memoryMB?: number;
-	diskSizeMB?: number;
+	memoryMiB?: number;
+	diskMiB?: number;
 	metadata?: Record<string, string>;
 	envdVersion?: string;
+	/** What commands and files need. */
 	envdAccessToken?: string;
+	/** What requests to its ports need, if it was made so. */
+	trafficAccessToken?: string;
 	domain?: string | null;
+	/** What its end is: only `get` tells. */
+	lifecycle?: { autoResume: boolean; onTimeout: "pause" | "kill" };
 }
 
 /** How a sandbox rests when nobody needs it; what is left out, its template or the platform says. */
@@ -48,23 +54,22 @@ export interface Signal {
 
 /** Where a sandbox is on the ladder, why, and how it came there. */
 export interface Lifecycle {
-	sandboxID: string;
+	sandboxId: string;
 	isolation: Isolation;
+	state?: "running" | "paused";
 	/** `running`, `dozing`, `asleep` and those between. */
-	state: string;
-	/** RFC 3339. */
+	rung: string;
+	/** RFC 3339: since when it is on that rung. */
 	since: string;
-	/** What `state` says elsewhere. */
-	reads?: "running" | "paused";
 	rest: Required<RestOptions>;
 	awake: Signal[];
 	/** What uses CPU in it now, in percent of one, most first. */
 	busiest: { pid: number; cmd: string; percent: number }[];
 	/** RFC 3339; while it dozes. */
 	sleepsAt?: string;
-	/** Milliseconds in each state, this one included. */
+	/** Milliseconds on each rung, this one included. */
 	timesMs: Record<string, number>;
-	/** Changes of state, the newest first. */
+	/** Changes of rung, the newest first. */
 	history: { at: string; from: string; to: string; reason: string; lastedMs: number }[];
 }
 
@@ -88,6 +93,8 @@ export interface CreateOptions {
 
 export interface ListOptions {
 	state?: readonly ("running" | "paused")[];
+	/** Only those that have all of these. */
+	metadata?: Readonly<Record<string, string>>;
 	signal?: AbortSignal;
 }
 
@@ -96,11 +103,12 @@ export interface LogEntry {
 	timestamp: string;
 	level: string;
 	message: string;
-	fields?: Record<string, string>;
+	fields?: Record<string, string | number>;
 }
 
 /** One sample of what a sandbox uses; sizes in bytes. */
 export interface Metric {
+	/** RFC 3339. */
 	timestamp: string;
 	cpuCount: number;
 	cpuUsedPct: number;
@@ -112,9 +120,9 @@ export interface Metric {
 
 /** A stored state of a sandbox; sizes in bytes. */
 export interface Generation {
-	generationID: string;
+	generationId: string;
 	/** What it grew from, which may be gone. */
-	parentID: string | null;
+	parentId: string | null;
 	label: string | null;
 	/** Why it was made: `checkpoint`, `pause`, `fork`, `snapshot`, `rollback`. */
 	reason: string;
@@ -202,7 +210,7 @@ export class Sandboxes {
 		let nextToken: string | undefined;
 		do {
 			const { body, response } = await call(this.#endpoint, "GET", "/v2/sandboxes", {
-				query: { state: options.state?.join(","), nextToken },
+				query: { state: options.state?.join(","), metadata: options.metadata && filter(options.metadata), nextToken },
 				...pick(options),
 			});
 			yield* body as SandboxInfo[];
@@ -247,12 +255,12 @@ export class Sandboxes {
 		id: string,
 		generation: string,
 		options: { signal?: AbortSignal } = {},
-	): Promise<{ generationID: string; replacedID: string }> {
+	): Promise<{ generationId: string; replacedId: string }> {
 		const { body } = await call(this.#endpoint, "POST", `${path(id)}/rollback`, {
 			body: { generationID: generation },
 			...options,
 		});
-		return body as { generationID: string; replacedID: string };
+		return body as { generationId: string; replacedId: string };
 	}
 
 	/** What changed from a state of its history to another, or to what it is now. */
@@ -310,6 +318,13 @@ export class Sandboxes {
 		return body as Metric[];
 	}
 
+	/** The newest sample of each of these that there is one of, by id. */
+	async newestMetrics(ids: readonly string[], options: { signal?: AbortSignal } = {}): Promise<Record<string, Metric>> {
+		const query = { sandbox_ids: ids.join(",") };
+		const { body } = await call(this.#endpoint, "GET", "/sandboxes/metrics", { query, ...options });
+		return (body as { sandboxes: Record<string, Metric> }).sandboxes;
+	}
+
 	/** Log entries at or after `sinceMs` (UNIX milliseconds), oldest first. */
 	async logs(
 		id: string,
@@ -323,12 +338,21 @@ export class Sandboxes {
 			},
 			...pick(options),
 		});
-		return (body as { logs: LogEntry[] }).logs;
+		const { logs } = body as { logs: (LogEntry & { fields?: Record<string, string> })[] };
+		return logs.map(({ fields = {}, ...entry }) => ({ ...entry, fields: typedFields(fields) }));
 	}
 }
 
 function path(id: string): string {
 	return `/sandboxes/${encodeURIComponent(id)}`;
+}
+
+/** The wire's form of a filter: encoded twice, beside what the query itself takes. */
+function filter(metadata: Readonly<Record<string, string>>): string {
+	const encode = (text: string) => encodeURIComponent(encodeURIComponent(text));
+	return Object.entries(metadata)
+		.map(([name, value]) => `${encode(name)}=${encode(value)}`)
+		.join("&");
 }
 
 function pick({ signal }: { signal?: AbortSignal }): { signal?: AbortSignal } {

@@ -13,16 +13,16 @@ export interface Share {
 
 /** Stored states that nothing starts from and no retention keeps. */
 export interface Superfluous {
-	generationIDs: string[];
+	generationIds: string[];
 	freedBytes: number;
 }
 
 export interface StorageUsage {
-	sandboxes: (Share & { sandboxID: string })[];
-	snapshots: (Share & { snapshotID: string })[];
+	sandboxes: (Share & { sandboxId: string })[];
+	snapshots: (Share & { snapshotId: string })[];
 	superfluous: Superfluous;
 	/** Told to operators. */
-	templates?: (Share & { templateID: string; alias: string | null })[];
+	templates?: (Share & { templateId: string; alias: string | null })[];
 	totalBytes?: number;
 	freeBytes?: number;
 }

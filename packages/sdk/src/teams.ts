@@ -3,7 +3,7 @@ import { call, type Endpoint } from "./endpoint.ts";
 
 /** Whose sandboxes a key makes. */
 export interface Team {
-	teamID: string;
+	teamId: string;
 	name: string;
 	/** The least that keeps its new sandboxes apart; null: anything. */
 	minimumIsolation: Isolation | null;
@@ -19,14 +19,14 @@ export class Teams {
 
 	async mine(options: { signal?: AbortSignal } = {}): Promise<Team> {
 		const { body } = await call(this.#endpoint, "GET", "/teams", options);
-		const [{ teamID, name, minimumIsolation }] = body as [Team];
-		return { teamID, name, minimumIsolation };
+		const [{ teamId, name, minimumIsolation }] = body as [Team];
+		return { teamId, name, minimumIsolation };
 	}
 
 	/** For operators. Counts for sandboxes made from now on, of templates, snapshots and forks. */
 	async setMinimumIsolation(minimum: Isolation | null, options: { signal?: AbortSignal } = {}): Promise<Team> {
-		const { teamID } = await this.mine(options);
-		const { body } = await call(this.#endpoint, "PATCH", `/teams/${encodeURIComponent(teamID)}`, {
+		const { teamId } = await this.mine(options);
+		const { body } = await call(this.#endpoint, "PATCH", `/teams/${encodeURIComponent(teamId)}`, {
 			body: { minimumIsolation: minimum },
 			...options,
 		});

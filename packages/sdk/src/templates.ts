@@ -2,18 +2,18 @@ import { DormiceError, type Isolation } from "@dormice/protocol";
 import { call, type Endpoint } from "./endpoint.ts";
 import type { RestOptions } from "./sandboxes.ts";
 
-/** What sandboxes are made from; the names are the wire's. */
+/** What sandboxes are made from. */
 export interface TemplateInfo {
-	templateID: string;
+	templateId: string;
 	/** What clients call it. */
 	aliases: string[];
 	cpuCount: number;
-	memoryMB: number;
-	diskSizeMB: number;
+	memoryMiB: number;
+	diskMiB: number;
 	/** `ready`, or `building` until it was booted once. */
 	buildStatus: string;
 	/** What it is prepared for, or being prepared for at the moment. */
-	isolations: { isolation: Isolation; state: "ready" | "preparing"; since?: string; step?: string }[];
+	isolations: { isolation: Isolation; status: "ready" | "preparing"; since?: string; step?: string }[];
 	/** RFC 3339. */
 	createdAt: string;
 	/** RFC 3339. */
@@ -33,7 +33,7 @@ export interface RetentionOptions {
 
 /** What a template says of its sandboxes, where they do not say it themselves. */
 export interface TemplateSettings {
-	templateID: string;
+	templateId: string;
 	alias: string;
 	/** What it says itself. */
 	settings: RestOptions & { isolation?: Isolation | "auto"; retention: RetentionOptions };

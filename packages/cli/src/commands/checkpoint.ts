@@ -2,6 +2,7 @@ import { Command } from "commander";
 import type { Config } from "../config.ts";
 import { printJson, printLine } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
+import { fullId } from "../sandbox-id.ts";
 import { connectTo, findTarget } from "../target.ts";
 
 export function checkpointCommand(config: Config): Command {
@@ -16,8 +17,11 @@ export function checkpointCommand(config: Config): Command {
 		.addHelpText("after", "\nExample:\n  dormice checkpoint ID --label before-upgrade")
 		.action(async (id: string, options: CommonOptions & { label?: string }) => {
 			const { sandboxes } = connectTo(findTarget(config, options.data));
-			const stored = await sandboxes.checkpoint(id, options.label === undefined ? {} : { label: options.label });
+			const stored = await sandboxes.checkpoint(
+				await fullId(sandboxes, id),
+				options.label === undefined ? {} : { label: options.label },
+			);
 			if (options.json) printJson(stored);
-			else printLine(stored.generationID);
+			else printLine(stored.generationId);
 		});
 }

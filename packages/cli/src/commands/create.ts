@@ -5,9 +5,10 @@ import { printJson, printLine } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
 import { showProgress } from "../progress.ts";
 import { connectTo, findTarget } from "../target.ts";
+import { showTokenOption, type TokenOptions, told } from "../tokens.ts";
 import { parseAssignment, parseDelay, parseSeconds } from "../values.ts";
 
-interface CreateOptions extends CommonOptions {
+interface CreateOptions extends CommonOptions, TokenOptions {
 	template?: string;
 	timeout?: number;
 	env?: Record<string, string>;
@@ -38,6 +39,7 @@ export function createCommand(config: Config): Command {
 		.addOption(new Option("--doze <when>", "freeze it also while its processes wait").choices(["idle", "always"]))
 		.option("--doze-after <s>", "seconds of quiet until it is frozen in RAM; 0: never", parseDelay)
 		.option("--sleep-after <s>", "seconds of that until it is put to sleep; 0: never", parseDelay)
+		.addOption(showTokenOption())
 		.addHelpText(
 			"after",
 			`
@@ -65,7 +67,7 @@ Examples:
 					...(options.sleepAfter === undefined ? {} : { sleepAfterMs: options.sleepAfter * 1000 }),
 				},
 			});
-			if (options.json) printJson(sandbox.info);
+			if (options.json) printJson(told(sandbox.info, options));
 			else printLine(sandbox.id);
 		});
 }

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import type { Config } from "../config.ts";
 import { harmless, printJson, printLine, size } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
+import { fullId } from "../sandbox-id.ts";
 import { connectTo, findTarget } from "../target.ts";
 
 const MARKS = { added: "A", changed: "M", removed: "D" } as const;
@@ -18,7 +19,8 @@ export function diffCommand(config: Config): Command {
 		.argument("[to]", "id or label of another; else what the sandbox is now")
 		.addHelpText("after", "\nExample:\n  dormice diff ID before-upgrade")
 		.action(async (id: string, from: string, to: string | undefined, options: CommonOptions) => {
-			const found = await connectTo(findTarget(config, options.data)).sandboxes.diff(id, from, to);
+			const { sandboxes } = connectTo(findTarget(config, options.data));
+			const found = await sandboxes.diff(await fullId(sandboxes, id), from, to);
 			if (options.json) return printJson(found);
 			for (const { change, path, type, bytesAfter } of found.files.toSorted((a, b) => (a.path < b.path ? -1 : 1))) {
 				const detail = type === "file" ? (change === "removed" ? "" : `  (${size(bytesAfter)})`) : `  (${type})`;

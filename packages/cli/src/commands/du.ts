@@ -16,9 +16,9 @@ export function duCommand(config: Config): Command {
 			const usage = await connectTo(findTarget(config, options.data)).storage.usage();
 			if (options.json) return printJson(usage);
 			const rows = [
-				...usage.sandboxes.map((one) => ({ kind: "sandbox", name: one.sandboxID, ...one })),
-				...usage.snapshots.map((one) => ({ kind: "snapshot", name: one.snapshotID, ...one })),
-				...(usage.templates ?? []).map((one) => ({ kind: "template", name: one.alias ?? one.templateID, ...one })),
+				...usage.sandboxes.map((one) => ({ kind: "sandbox", name: one.sandboxId, ...one })),
+				...usage.snapshots.map((one) => ({ kind: "snapshot", name: one.snapshotId, ...one })),
+				...(usage.templates ?? []).map((one) => ({ kind: "template", name: one.alias ?? one.templateId, ...one })),
 			];
 			printTable(
 				["KIND", "NAME", "STATES", "HOLDS", "SHARED", "FREED"],
@@ -31,9 +31,9 @@ export function duCommand(config: Config): Command {
 					size(freedBytes),
 				]),
 			);
-			const { generationIDs, freedBytes } = usage.superfluous;
-			if (generationIDs.length > 0)
-				printLine(`superfluous: ${generationIDs.length} stored states, ${size(freedBytes)}`);
+			const { generationIds, freedBytes } = usage.superfluous;
+			if (generationIds.length > 0)
+				printLine(`superfluous: ${generationIds.length} stored states, ${size(freedBytes)}`);
 			const { freeBytes, totalBytes } = usage;
 			if (freeBytes !== undefined && totalBytes !== undefined) {
 				printLine(`${size(freeBytes)} of ${size(totalBytes)} are free`);

@@ -1,12 +1,15 @@
 import { DormiceError } from "@dormice/protocol";
 import { Command, InvalidArgumentError } from "commander";
 import type { Config } from "../config.ts";
-import { printJson, printLine, report } from "../output.ts";
+import { complain, describe } from "../failure.ts";
+import { printJson, printLine } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
+import { fullId } from "../sandbox-id.ts";
 import { connectTo, findTarget } from "../target.ts";
+import { showTokenOption, type TokenOptions, told } from "../tokens.ts";
 import { parseSeconds } from "../values.ts";
 
-interface ForkOptions extends CommonOptions {
+interface ForkOptions extends CommonOptions, TokenOptions {
 	count: number;
 	timeout: number;
 	from?: string;
@@ -28,9 +31,11 @@ export function forkCommand(config: Config): Command {
 			300,
 		)
 		.option("--from <generation>", "id or label of a stored state of the sandbox, which may sleep")
+		.addOption(showTokenOption())
 		.addHelpText("after", "\nExamples:\n  dormice fork ID --count 4\n  dormice fork ID --from before-upgrade")
 		.action(async (id: string, options: ForkOptions) => {
-			const forks = await connectTo(findTarget(config, options.data)).sandboxes.fork(id, {
+			const { sandboxes } = connectTo(findTarget(config, options.data));
+			const forks = await sandboxes.fork(await fullId(sandboxes, id), {
 				count: options.count,
 				timeoutS: options.timeout,
 				...(options.from === undefined ? {} : { generation: options.from }),
@@ -38,10 +43,11 @@ export function forkCommand(config: Config): Command {
 			const failed = forks.filter((one) => one instanceof DormiceError);
 			if (options.json) {
 				printJson(
-					forks.map((one) => (one instanceof DormiceError ? { error: one.message, reason: one.reason } : one.info)),
+					forks.map((one) => (one instanceof DormiceError ? { error: describe(one) } : told(one.info, options))),
 				);
 			} else for (const one of forks) if (!(one instanceof DormiceError)) printLine(one.id);
-			for (const error of failed) process.exitCode = report(error);
+			for (const error of failed) complain(error);
+			if (failed.length > 0) process.exitCode = 1;
 		});
 }
 

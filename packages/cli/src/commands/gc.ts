@@ -17,9 +17,9 @@ export function gcCommand(config: Config): Command {
 			const { storage } = connectTo(findTarget(config, options.data));
 			const found = await storage.collect(options.dryRun ? { dryRun: true } : {});
 			if (options.json) return printJson(found);
-			for (const id of found.generationIDs) printLine(id);
+			for (const id of found.generationIds) printLine(id);
 			printLine(
-				`${found.generationIDs.length} stored states, ${size(found.freedBytes)}${options.dryRun ? " would be free" : ""}`,
+				`${found.generationIds.length} stored states, ${size(found.freedBytes)}${options.dryRun ? " would be free" : ""}`,
 			);
 		});
 }

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import type { Config } from "../config.ts";
 import { printJson, printTable, size } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
+import { fullId } from "../sandbox-id.ts";
 import { connectTo, findTarget } from "../target.ts";
 
 export function historyCommand(config: Config): Command {
@@ -11,19 +12,20 @@ export function historyCommand(config: Config): Command {
 		.argument("<id>", "sandbox")
 		.addHelpText("after", "\nExample:\n  dormice history ID")
 		.action(async (id: string, options: CommonOptions) => {
-			const stored = await connectTo(findTarget(config, options.data)).sandboxes.history(id);
+			const { sandboxes } = connectTo(findTarget(config, options.data));
+			const stored = await sandboxes.history(await fullId(sandboxes, id));
 			if (options.json) return printJson(stored);
 			printTable(
 				["", "GENERATION", "MADE", "WHY", "LABEL", "MEMORY", "DISK", "PARENT"],
 				stored.map((one) => [
 					one.current ? "*" : "",
-					one.generationID,
+					one.generationId,
 					one.createdAt.replace(/\.\d+/, ""),
 					one.corrupt ? `${one.reason}, damaged` : one.reason,
 					one.label ?? "-",
 					one.memory ? size(one.memoryBytes) : "-",
 					size(one.diskBytes),
-					one.parentID ?? "-",
+					one.parentId ?? "-",
 				]),
 			);
 		});

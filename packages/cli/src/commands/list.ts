@@ -1,27 +1,48 @@
 import type { SandboxInfo } from "@dormice/sdk";
 import { Command, Option } from "commander";
 import type { Config } from "../config.ts";
-import { printJson, printTable } from "../output.ts";
+import { printJson, printLine, printTable } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
 import { connectTo, findTarget } from "../target.ts";
+import { parseAssignment } from "../values.ts";
+
+interface ListOptions extends CommonOptions {
+	state?: "running" | "paused";
+	metadata?: Record<string, string>;
+	quiet?: boolean;
+}
 
 export function listCommand(config: Config): Command {
 	return new Command("list")
 		.summary("list the sandboxes")
 		.description("Lists the sandboxes, the newest first.")
 		.addOption(new Option("--state <state>", "only these").choices(["running", "paused"]))
-		.addHelpText("after", "\nExamples:\n  dormice list\n  dormice list --state paused --json")
-		.action(async (options: CommonOptions & { state?: "running" | "paused" }) => {
+		.option("--metadata <K=V>", "only those that have this label (repeatable)", parseAssignment)
+		.option("-q, --quiet", "print ids only")
+		.addHelpText(
+			"after",
+			"\nExamples:\n  dormice list\n  dormice list --state paused --json\n  dormice list -q --metadata job=nightly",
+		)
+		.action(async (options: ListOptions) => {
 			const { sandboxes } = connectTo(findTarget(config, options.data));
-			const found = await Array.fromAsync(sandboxes.list(options.state ? { state: [options.state] } : {}));
+			const found = await Array.fromAsync(
+				sandboxes.list({
+					...(options.state ? { state: [options.state] } : {}),
+					...(options.metadata ? { metadata: options.metadata } : {}),
+				}),
+			);
 			if (options.json) return printJson(found);
+			if (options.quiet) {
+				for (const { sandboxId } of found) printLine(sandboxId);
+				return;
+			}
 			printTable(
 				["SANDBOX", "STATE", "ISOLATION", "TEMPLATE", "STARTED", "ENDS", "METADATA"],
 				found.map((sandbox) => [
-					sandbox.sandboxID,
+					sandbox.sandboxId,
 					stateOf(sandbox),
 					sandbox.isolation ?? "",
-					sandbox.alias ?? sandbox.templateID,
+					sandbox.alias ?? sandbox.templateId,
 					shortTime(sandbox.startedAt),
 					sandbox.state === "paused" ? "-" : shortTime(sandbox.endAt),
 					Object.entries(sandbox.metadata ?? {})

@@ -4,6 +4,7 @@ import { Command, Option } from "commander";
 import type { Config } from "../config.ts";
 import { printLine } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
+import { fullId } from "../sandbox-id.ts";
 import { connectTo, findTarget } from "../target.ts";
 import { parseNumber } from "../values.ts";
 
@@ -37,8 +38,12 @@ Examples:
   dormice logs ID --follow
   dormice logs ID --process 42 --stream stderr --from 1000`,
 		)
-		.action(async (id: string, options: LogsOptions) => {
+		.action(async (text: string, options: LogsOptions, command: Command) => {
+			if (options.process === undefined && (options.stream !== undefined || options.from !== undefined)) {
+				command.error("error: --stream and --from say what of a process's output is wanted: add --process <pid>");
+			}
 			const { sandboxes } = connectTo(findTarget(config, options.data));
+			const id = await fullId(sandboxes, text);
 			if (options.process !== undefined) return await printOutput(sandboxes, id, options.process, options);
 			const seen = new SeenEntries();
 			do {

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import type { Config } from "../config.ts";
 import { printJson } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
+import { fullId } from "../sandbox-id.ts";
 import { connectTo, findTarget } from "../target.ts";
 
 export function pauseCommand(config: Config): Command {
@@ -14,8 +15,10 @@ export function pauseCommand(config: Config): Command {
 		.argument("<id>", "sandbox")
 		.option("--no-memory", "store only its disk: it boots anew when it wakes")
 		.addHelpText("after", "\nExample:\n  dormice pause ID")
-		.action(async (id: string, options: CommonOptions & { memory: boolean }) => {
-			await connectTo(findTarget(config, options.data)).sandboxes.pause(id, options.memory ? {} : { memory: false });
-			if (options.json) printJson({ sandboxID: id, state: "paused" });
+		.action(async (text: string, options: CommonOptions & { memory: boolean }) => {
+			const { sandboxes } = connectTo(findTarget(config, options.data));
+			const id = await fullId(sandboxes, text);
+			await sandboxes.pause(id, options.memory ? {} : { memory: false });
+			if (options.json) printJson({ sandboxId: id, state: "paused" });
 		});
 }

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import type { Config } from "../config.ts";
 import { printJson, printLine } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
+import { fullId } from "../sandbox-id.ts";
 import { connectTo, findTarget } from "../target.ts";
 
 export function rollbackCommand(config: Config): Command {
@@ -15,8 +16,9 @@ export function rollbackCommand(config: Config): Command {
 		.argument("<generation>", "id or label of a stored state")
 		.addHelpText("after", "\nExample:\n  dormice rollback ID before-upgrade")
 		.action(async (id: string, generation: string, options: CommonOptions) => {
-			const result = await connectTo(findTarget(config, options.data)).sandboxes.rollback(id, generation);
+			const { sandboxes } = connectTo(findTarget(config, options.data));
+			const result = await sandboxes.rollback(await fullId(sandboxes, id), generation);
 			if (options.json) printJson(result);
-			else printLine(result.replacedID);
+			else printLine(result.replacedId);
 		});
 }

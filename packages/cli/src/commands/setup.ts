@@ -12,7 +12,7 @@ import { type Progress, showProgress, step } from "../progress.ts";
 import { requireRoot } from "../setup/root.ts";
 import { type SetupWishes, setUp } from "../setup/setup.ts";
 import { endSignal } from "../signals.ts";
-import { parsePort } from "./up.ts";
+import { parseAnyPort } from "../values.ts";
 
 interface SetupOptions extends CommonOptions {
 	port?: number;
@@ -27,7 +27,7 @@ export function setupCommand(config: Config): Command {
 				"and starts the platform once to see it work. Leaves it up or down as it was.\n" +
 				"Doing it again is quick and harmless; when it was interrupted, it goes on where it stopped.",
 		)
-		.option("--port <n>", "port of the API and of all sandboxes; 0 picks a free one (first time: 3999)", parsePort)
+		.option("--port <n>", "port of the API and of all sandboxes; 0 picks a free one (first time: 3999)", parseAnyPort)
 		.addOption(
 			new Option("--isolation <what>", "also set up what this needs: microvm takes QEMU and a kernel").choices(
 				ISOLATIONS,
@@ -82,5 +82,5 @@ async function startOnce(
 }
 
 function wishes({ isolation }: SetupOptions): SetupWishes {
-	return { microvms: isolation === "microvm" };
+	return { microvms: isolation === "microvm", onPath: true };
 }

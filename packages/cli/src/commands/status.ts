@@ -14,7 +14,7 @@ export function statusCommand(config: Config): Command {
 		.addHelpText(
 			"after",
 			`
-Exits with 0 also when the platform is down: look at "running" of --json.
+Exits with 0 also when the platform is down, or there is none: look at "running" and "setUp" of --json.
 
 Example:
   dormice status --json`,
@@ -26,6 +26,13 @@ Example:
 				? await bestEffort("count the sandboxes", countSandboxes(config, options.data))
 				: undefined;
 			if (options.json) return printJson({ ...status, ...(sandboxes ? { sandboxes } : {}) });
+			if (!status.setUp) {
+				printLine(`There is no platform in ${status.data}. \`dormice up\` makes one; --data names another directory.`);
+				const { apiUrl } = config.remote;
+				if (apiUrl !== undefined && options.data === undefined)
+					printLine(`Sandbox commands go to ${apiUrl}, of E2B_API_URL.`);
+				return;
+			}
 			printLine(`Dormice is ${status.running ? `up: ${status.url}` : `not up (${status.health})`}`);
 			printLine(`  data       ${status.data}`);
 			for (const [name, { pid }] of Object.entries(status.processes)) printLine(`  ${name.padEnd(9)}  process ${pid}`);

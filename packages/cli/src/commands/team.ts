@@ -49,7 +49,7 @@ function print(team: Team, { json }: CommonOptions): void {
 		printJson(team);
 		return;
 	}
-	const { name, teamID, minimumIsolation } = team;
+	const { name, teamId, minimumIsolation } = team;
 	const least = minimumIsolation === null ? "any isolation" : `at least ${minimumIsolation}`;
-	printLine(`${name} (${teamID}): its sandboxes have ${least}`);
+	printLine(`${name} (${teamId}): its sandboxes have ${least}`);
 }

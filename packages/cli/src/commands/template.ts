@@ -33,15 +33,15 @@ function listCommand(config: Config): Command {
 			const found = await connectTo(findTarget(config, options.data)).templates.list();
 			if (options.json) return printJson(found);
 			printTable(
-				["TEMPLATE", "ID", "STATE", "PREPARED FOR", "CPUS", "MEMORY", "DISK", "MADE"],
+				["TEMPLATE", "ID", "STATUS", "PREPARED FOR", "CPUS", "MEMORY", "DISK", "MADE"],
 				found.map((one) => [
 					one.aliases[0] ?? "-",
-					one.templateID,
+					one.templateId,
 					one.buildStatus,
 					one.isolations.map(({ isolation, step }) => (step ? `${isolation} (${step})` : isolation)).join(", "),
 					String(one.cpuCount),
-					`${one.memoryMB} MiB`,
-					`${one.diskSizeMB} MiB`,
+					`${one.memoryMiB} MiB`,
+					`${one.diskMiB} MiB`,
 					String(one.spawnCount),
 				]),
 			);
@@ -149,14 +149,14 @@ function print(template: TemplateSettings, { json }: CommonOptions): void {
 		printJson(template);
 		return;
 	}
-	const { alias, templateID, settings, effective } = template;
+	const { alias, templateId, settings, effective } = template;
 	const row = <T>(name: string, own: T | undefined, value: T, text: (value: T) => string = String) => [
 		name,
 		text(value),
 		own === undefined ? "platform" : "template",
 	];
 	const { retention: kept } = effective;
-	printLine(`${alias} (${templateID})`);
+	printLine(`${alias} (${templateId})`);
 	printTable(
 		["SETTING", "VALUE", "SAID BY THE"],
 		[

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { type Config, passingOn } from "../config.ts";
 import { printJson, printLine } from "../output.ts";
 import { runningKeeper } from "../platform/keeper.ts";
@@ -9,6 +9,7 @@ import type { CommonOptions } from "../program.ts";
 import { showProgress } from "../progress.ts";
 import { requireRoot } from "../setup/root.ts";
 import { endSignal } from "../signals.ts";
+import { parseAnyPort } from "../values.ts";
 
 interface UpOptions extends CommonOptions {
 	port?: number;
@@ -25,7 +26,7 @@ export function upCommand(config: Config): Command {
 			"Starts the platform and keeps it running: PostgreSQL, the engine and the server, each started again when it ends.\n" +
 				"Sets up first what is missing. Runs until Ctrl-C, or in the background with --detach.",
 		)
-		.option("--port <n>", "port of the API and of all sandboxes; 0 picks a free one (first time: 3999)", parsePort)
+		.option("--port <n>", "port of the API and of all sandboxes; 0 picks a free one (first time: 3999)", parseAnyPort)
 		.option("--listen <host>", "address to listen on (first time: 127.0.0.1)")
 		.option("--domain <name>", "sandboxes answer at <port>-<id>.<name>")
 		.option(
@@ -67,7 +68,7 @@ async function up(config: Config, options: UpOptions): Promise<void> {
 		await waitUntilHealthy(paths, keeper);
 		return announce(paths, options, "is already up");
 	}
-	await prepare(paths, config, choices, progress);
+	await prepare(paths, config, choices, progress, { onPath: true });
 	if (options.detach) {
 		await keepInBackground(paths, progress);
 		return announce(paths, options, "is up");
@@ -90,10 +91,4 @@ function announce(paths: PlatformPaths, { json, data }: UpOptions, state: string
 	}
 	printLine(`Dormice ${state}: ${url}`);
 	printLine(`For E2B clients: eval "$(dormice env${data ? ` --data ${paths.data}` : ""})"`);
-}
-
-export function parsePort(value: string): number {
-	const port = Number(value);
-	if (/^\d+$/.test(value) && port <= 65535) return port;
-	throw new InvalidArgumentError("a port is a number from 0 to 65535");
 }

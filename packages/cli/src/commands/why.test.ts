@@ -8,10 +8,10 @@ test("why says in sentences what is so", () => {
 	const lines = describe(
 		{
 			isolation: "gvisor",
-			sandboxID: "i1",
-			state: "dozing",
+			sandboxId: "i1",
+			rung: "dozing",
 			since: "2026-01-31T11:58:00Z",
-			reads: "running",
+			state: "running",
 			rest: { doze: "always", dozeAfterMs: 15_000, sleepAfterMs: 600_000 },
 			awake: [],
 			busiest: [],
@@ -22,10 +22,10 @@ test("why says in sentences what is so", () => {
 		now,
 	);
 	assert.deepEqual(lines, [
-		"i1 is dozing for 2 min, and reads as running.",
+		"i1 is dozing for 2 min; its state is running.",
 		"It falls asleep in 8 min if nobody comes.",
 		"It dozes after 15 s of quiet, whatever processes it has, and falls asleep after 10 min of that.",
-		"Time in each state: running 1.5 s, dozing 2 min.",
+		"Time on each rung: running 1.5 s, dozing 2 min.",
 	]);
 });
 

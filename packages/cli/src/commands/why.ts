@@ -3,6 +3,7 @@ import { Command } from "commander";
 import type { Config } from "../config.ts";
 import { duration, printJson, printLine, printTable } from "../output.ts";
 import type { CommonOptions } from "../program.ts";
+import { fullId } from "../sandbox-id.ts";
 import { connectTo, findTarget } from "../target.ts";
 
 const SHOWN_CHANGES = 20;
@@ -15,7 +16,8 @@ export function whyCommand(config: Config): Command {
 		.addHelpText("after", "\nExample:\n  dormice why ID")
 		.action(async (id: string, options: CommonOptions) => {
 			const limit = SHOWN_CHANGES;
-			const lifecycle = await connectTo(findTarget(config, options.data)).sandboxes.lifecycle(id, { limit });
+			const { sandboxes } = connectTo(findTarget(config, options.data));
+			const lifecycle = await sandboxes.lifecycle(await fullId(sandboxes, id), { limit });
 			if (options.json) return printJson(lifecycle);
 			for (const line of describe(lifecycle, Date.now())) printLine(line);
 			if (lifecycle.awake.length > 0) {
@@ -47,13 +49,13 @@ export function whyCommand(config: Config): Command {
 }
 
 /** What is so, as sentences. */
-export function describe({ sandboxID, state, since, reads, rest, awake, sleepsAt, timesMs }: Lifecycle, nowMs: number) {
+export function describe({ sandboxId, state, rung, since, rest, awake, sleepsAt, timesMs }: Lifecycle, nowMs: number) {
 	const { doze, dozeAfterMs, sleepAfterMs } = rest;
-	const shown = reads === undefined || reads === state ? "" : `, and reads as ${reads}`;
-	const lines = [`${sandboxID} is ${state} for ${duration(nowMs - Date.parse(since))}${shown}.`];
+	const shown = state === undefined || state === rung ? "" : `; its state is ${state}`;
+	const lines = [`${sandboxId} is ${rung} for ${duration(nowMs - Date.parse(since))}${shown}.`];
 	if (sleepsAt !== undefined)
 		lines.push(`It falls asleep in ${duration(Date.parse(sleepsAt) - nowMs)} if nobody comes.`);
-	if (state === "running" && awake.length === 0) lines.push("Nothing holds it awake: it dozes in a moment.");
+	if (rung === "running" && awake.length === 0) lines.push("Nothing holds it awake: it dozes in a moment.");
 	const always = doze === "always" ? ", whatever processes it has" : "";
 	lines.push(
 		dozeAfterMs === 0
@@ -61,7 +63,7 @@ export function describe({ sandboxID, state, since, reads, rest, awake, sleepsAt
 			: `It dozes after ${duration(dozeAfterMs)} of quiet${always}, and ${sleepAfterMs === 0 ? "never falls asleep by itself" : `falls asleep after ${duration(sleepAfterMs)} of that`}.`,
 	);
 	const times = Object.entries(timesMs).map(([name, ms]) => `${name} ${duration(ms)}`);
-	lines.push(`Time in each state: ${times.join(", ")}.`);
+	lines.push(`Time on each rung: ${times.join(", ")}.`);
 	return lines;
 }
 

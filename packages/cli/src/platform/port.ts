@@ -1,6 +1,8 @@
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { DormiceError } from "@dormice/protocol";
+import { bestEffort } from "../best-effort.ts";
 import { run } from "../command.ts";
 
 /**
@@ -33,9 +35,18 @@ export async function claimPort(port: number, listen: string, path: string): Pro
 	}
 }
 
-/** " by NAME (process N)", as far as `ss` can tell. */
+/** " by NAME (process N)", or by which platform of ours, as far as can be told. */
 async function listener(port: number, path: string): Promise<string> {
 	const sockets = await run(["ss", "-Hltnp", `sport = :${port}`], { env: { PATH: path } }).catch(() => "");
-	const match = /\(\("([^"]+)",pid=(\d+)/.exec(sockets);
-	return match ? ` by ${match[1]} (process ${match[2]})` : "";
+	const [, name, pid = ""] = /\(\("([^"]+)",pid=(\d+)/.exec(sockets) ?? [];
+	if (name === undefined) return "";
+	const data = await platformOf(pid);
+	return data === undefined ? ` by ${name} (process ${pid})` : ` by the platform of ${data} (process ${pid})`;
+}
+
+/** The data directory of the platform whose server a process is; undefined for any other. */
+async function platformOf(pid: string): Promise<string | undefined> {
+	const environment = await bestEffort("read a process's environment", readFile(`/proc/${pid}/environ`, "utf8"));
+	const values = new Map((environment ?? "").split("\0").map((entry) => entry.split("=", 2) as [string, string]));
+	return values.has("DORMICE_ENGINE_SOCKET") ? values.get("DORMICE_DATA") : undefined;
 }

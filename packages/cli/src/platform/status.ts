@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { runningKeeper } from "./keeper.ts";
 import type { PlatformPaths } from "./paths.ts";
 import { readRecord } from "./record.ts";
@@ -6,6 +7,8 @@ import { recordPath } from "./service.ts";
 import { platformUrl, readSettings } from "./settings.ts";
 
 export interface PlatformStatus {
+	/** Whether the directory is a platform's at all. */
+	setUp: boolean;
 	/** Whether the API says that sandboxes can be made. */
 	running: boolean;
 	/** `ready`, or what is missing. */
@@ -25,5 +28,12 @@ export async function platformStatus(paths: PlatformPaths): Promise<PlatformStat
 	}
 	// Without a server of ours, whatever answers at that address is not this platform.
 	const state = processes.server ? await health(url) : "down";
-	return { running: state === "ready", health: state, url, data: paths.data, processes };
+	return {
+		setUp: existsSync(paths.settings),
+		running: state === "ready",
+		health: state,
+		url,
+		data: paths.data,
+		processes,
+	};
 }

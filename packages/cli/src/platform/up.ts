@@ -49,17 +49,18 @@ export async function prepare(
 	config: Config,
 	choices: Choices,
 	progress: Progress,
-	{ microvms = false }: SetupWishes = {},
+	wishes: SetupWishes = {},
 ): Promise<Settings> {
 	const recorded = readSettings(paths.settings);
 	const variables = readVariables(paths.variables, config.passedOn);
 	await checkVariables(paths, variables);
-	await setUp({ paths, path: config.path, variables, microvms, progress });
 	const wanted: Settings = { ...recorded, ...choices };
 	// A server that an earlier keeper left behind will be adopted; the port is taken by it.
-	if (!readRecord(recordPath(paths, "server"))) {
-		wanted.port = await claimPort(wanted.port, wanted.listen, config.path);
-	}
+	const claims = !readRecord(recordPath(paths, "server"));
+	// Before minutes of building, and again after them.
+	if (claims && wanted.port !== 0) await claimPort(wanted.port, wanted.listen, config.path);
+	await setUp({ paths, path: config.path, variables, progress, ...wishes });
+	if (claims) wanted.port = await claimPort(wanted.port, wanted.listen, config.path);
 	if (JSON.stringify(wanted) !== JSON.stringify(recorded) || !existsSync(paths.settings)) {
 		writeSettings(paths.settings, wanted);
 	}

@@ -10,6 +10,7 @@ import { directoriesStep } from "./directories.ts";
 import { filterStep } from "./filter.ts";
 import { guestStep } from "./guest.ts";
 import { hasMicrovms, microvmSteps } from "./microvm.ts";
+import { onPathStep } from "./on-path.ts";
 import { packagesStep } from "./packages.ts";
 import { runscStep } from "./runsc.ts";
 import { secretsKeyStep } from "./secrets-key.ts";
@@ -19,6 +20,8 @@ import type { SetupStep } from "./step.ts";
 export interface SetupWishes {
 	/** What microVMs need. Once there, it is kept complete without being asked for again. */
 	microvms?: boolean;
+	/** The command by its bare name, in any shell: for a platform that stays. */
+	onPath?: boolean;
 }
 
 export interface SetupOptions extends SetupWishes {
@@ -34,7 +37,7 @@ export function machineSteps(path: string, runscPath: string | undefined): Setup
 	return [packagesStep(path), runscStep(path, runscPath), accountStep(path)];
 }
 
-function platformSteps({ paths, path, variables, microvms }: SetupOptions): SetupStep[] {
+function platformSteps({ paths, path, variables, microvms, onPath = false }: SetupOptions): SetupStep[] {
 	// Who allows emulation wants them.
 	const withMicrovms = microvms || hasMicrovms(paths) || variables.DORMICE_ALLOW_EMULATION === "1";
 	return [
@@ -45,6 +48,7 @@ function platformSteps({ paths, path, variables, microvms }: SetupOptions): Setu
 		guestStep(paths.guest, path),
 		...(withMicrovms ? microvmSteps(paths, path, variables) : []),
 		...(variables.DATABASE_URL === undefined ? [databaseStep(paths)] : []),
+		...(onPath ? [onPathStep()] : []),
 	];
 }
 

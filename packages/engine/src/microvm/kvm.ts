@@ -22,7 +22,11 @@ export function kvmVerdict(data: string): KvmVerdict {
 	} catch {
 		// Not tried yet.
 	}
-	return { works: false, detail: "/dev/kvm exists, and no guest was tried under it yet", remedy: "dormice doctor" };
+	return {
+		works: false,
+		detail: "/dev/kvm exists, and no guest was tried under it yet: `dormice doctor` does when nothing else is missing",
+		remedy: "dormice setup --isolation microvm",
+	};
 }
 
 const REMEDY = "a machine with hardware virtualisation, or with nested virtualisation that works";

@@ -12,6 +12,8 @@ import type { Access } from "../identity/role.ts";
 import { guard } from "./access.ts";
 import { answerError, answerUnknownRoute } from "./errors.ts";
 import { health } from "./health.ts";
+import { keyRoutes } from "./keys.ts";
+import { Routes } from "./known-routes.ts";
 import { notImplemented } from "./not-implemented.ts";
 import type { Platform } from "./platform.ts";
 import { sandboxRoutes } from "./sandboxes/routes.ts";
@@ -44,7 +46,7 @@ export async function openApi(platform: Platform): Promise<App> {
 	// Handlers answer with typed plain data: what they give is what goes out.
 	app.setSerializerCompiler(() => JSON.stringify);
 	app.setErrorHandler(answerError(platform.host.log));
-	app.setNotFoundHandler(answerUnknownRoute);
+	app.setNotFoundHandler(answerUnknownRoute(new Routes(app)));
 	acceptAnyJson(app);
 	allowBrowsers(app);
 
@@ -66,6 +68,7 @@ export async function openApi(platform: Platform): Promise<App> {
 		snapshotRoutes(guarded, platform);
 		templateRoutes(guarded, platform);
 		teamRoutes(guarded, platform);
+		keyRoutes(guarded, platform);
 		usageRoutes(guarded, platform);
 		notImplemented(guarded);
 	});

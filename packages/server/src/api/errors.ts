@@ -1,6 +1,7 @@
 import { DormiceError, type Reason } from "@dormice/protocol";
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import type { Logger } from "../log.ts";
+import type { Routes } from "./known-routes.ts";
 
 /** What every answer that is not 2xx carries. */
 interface ErrorBody {
@@ -45,15 +46,30 @@ export function errorBody(error: Error, requestId: string): ErrorBody {
 	};
 }
 
-export function answerUnknownRoute(request: FastifyRequest, reply: FastifyReply): void {
-	const message = `There is no ${request.method} ${request.url.split("?", 1)[0]}: see /openapi.json`;
-	const body: ErrorBody = { code: 404, message, reason: "route_not_found" };
-	void reply.code(404).send(body);
+/** A path that is there answers 405 and says with which methods; any other 404. */
+export function answerUnknownRoute(routes: Routes) {
+	return (request: FastifyRequest, reply: FastifyReply): void => {
+		const path = request.url.split("?", 1)[0] ?? "";
+		const allowed = routes.methodsOf(path).join(", ");
+		const refused =
+			allowed === ""
+				? new DormiceError("route_not_found", `There is no ${request.method} ${path}: see /openapi.json`)
+				: new DormiceError("method_not_allowed", `${path} takes ${allowed}, and no ${request.method}.`);
+		if (allowed !== "") reply.header("allow", allowed);
+		void reply.code(refused.status).send(errorBody(refused, request.id));
+	};
 }
 
 function toDormiceError(error: FastifyError | DormiceError | Error): DormiceError {
 	if (error instanceof DormiceError) return error;
-	// Fastify's own: a body that is no JSON, or too long.
+	// Fastify's own: a body that is too long, or no JSON.
+	if ("statusCode" in error && error.statusCode === 413) {
+		return new DormiceError(
+			"body_too_large",
+			"The body is longer than the API takes: 4 MiB. Files go to the sandbox's own address.",
+			{ cause: error },
+		);
+	}
 	if ("statusCode" in error && error.statusCode !== undefined && error.statusCode < 500) {
 		return new DormiceError("invalid_argument", error.message, { cause: error });
 	}

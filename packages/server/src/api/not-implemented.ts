@@ -18,8 +18,7 @@ const ROUTES: readonly [HTTPMethods[], string][] = [
 	[["GET", "DELETE"], "/volumes/:volumeID"],
 	[["GET", "POST"], "/secrets"],
 	[["GET", "POST", "DELETE"], "/secrets/:secret"],
-	[["GET", "POST"], "/api-keys"],
-	[["DELETE", "PATCH"], "/api-keys/:keyID"],
+	[["PATCH"], "/api-keys/:keyID"],
 ];
 
 export function notImplemented(app: App): void {

@@ -27,6 +27,9 @@ const FOR_EVERY_TEAM = [
 /** What is the platform's: an operator's. */
 const OPERATORS = [
 	"PATCH /teams/{teamID}",
+	"GET /api-keys",
+	"POST /api-keys",
+	"DELETE /api-keys/{keyID}",
 	"POST /gc",
 	"PATCH /templates/{templateID}/settings",
 	"POST /templates/{templateID}/prepare",
@@ -161,6 +164,7 @@ suite("teams", { timeout: 120_000 }, () => {
 	test("a key is one of two roles, and a member's unless somebody said otherwise", async () => {
 		const { rows } = await database.query("select name, role from api_keys order by name");
 		assert.deepEqual(rows, [
+			{ name: "a key", role: "member" },
 			{ name: "first", role: "operator" },
 			{ name: "theirs", role: "member" },
 		]);

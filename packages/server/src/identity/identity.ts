@@ -72,6 +72,11 @@ export class Identity {
 		}
 	}
 
+	/** Believes nothing of what it knows: a key was deleted. Other servers believe what they know for half a minute. */
+	forget(): void {
+		this.#known.clear();
+	}
+
 	async #ask(name: string, hash: Buffer): Promise<Caller | undefined> {
 		const row = await this.#database
 			.selectFrom("apiKeys")
@@ -118,6 +123,6 @@ export function keyOf(headers: IncomingHttpHeaders): string | undefined {
 	return /^Bearer +(\S+)$/i.exec(headers.authorization ?? "")?.[1];
 }
 
-function hashKey(key: string): Buffer {
+export function hashKey(key: string): Buffer {
 	return createHash("sha256").update(key).digest();
 }

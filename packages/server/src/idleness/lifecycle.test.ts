@@ -7,7 +7,7 @@ import { timesUntil } from "./lifecycle.ts";
 
 interface Lifecycle {
 	state: string;
-	reads: string;
+	rung: string;
 	awake: { signal: string; since: string; detail: string }[];
 	sleepsAt?: string;
 	timesMs: Record<string, number>;
@@ -38,14 +38,14 @@ suite("lifecycle", () => {
 		assert.match((await why(id)).awake[0]?.detail ?? "", /server \(7\)/);
 		platform.engine.guest(id).processes = [];
 
-		await until(async () => (await why(id)).state === "dozing");
+		await until(async () => (await why(id)).rung === "dozing");
 		const dozing = await why(id);
-		assert.deepEqual([dozing.reads, dozing.awake], ["running", []]);
+		assert.deepEqual([dozing.state, dozing.awake], ["running", []]);
 		assert.ok(Date.parse(dozing.sleepsAt ?? "") > Date.now());
-		await until(async () => (await why(id)).state === "asleep");
+		await until(async () => (await why(id)).rung === "asleep");
 		const asleep = await why(id);
 		assert.deepEqual(
-			[asleep.reads, asleep.history.map(({ from, to, reason }) => `${from} ${to} ${reason}`)],
+			[asleep.state, asleep.history.map(({ from, to, reason }) => `${from} ${to} ${reason}`)],
 			[
 				"running",
 				["checkpointing asleep idle", "dozing checkpointing idle", "running dozing idle", "creating running api"],

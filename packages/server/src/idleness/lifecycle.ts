@@ -10,10 +10,11 @@ import type { Signal } from "./signals.ts";
 
 /** Where a sandbox is on the ladder, why, and how it came there. */
 export interface Lifecycle {
-	state: SandboxState;
-	since: Date;
 	/** What clients of the API see. */
-	reads: "running" | "paused" | undefined;
+	state: "running" | "paused" | undefined;
+	rung: SandboxState;
+	/** Since when it is on that rung. */
+	since: Date;
 	rest: Rest;
 	/** What holds it awake now; empty when it does not stay awake. */
 	awake: Signal[];
@@ -21,7 +22,7 @@ export interface Lifecycle {
 	busiest: Busy[];
 	/** When it falls asleep if nobody comes; undefined while it does not doze, or never does. */
 	sleepsAt: Date | undefined;
-	/** How long it has been in each state, in milliseconds, this one included. */
+	/** How long it has been on each rung, in milliseconds, this one included. */
 	timesMs: StateTimes;
 	/** Its last changes of state, the newest first. */
 	changes: TransitionRow[];
@@ -41,18 +42,18 @@ export async function readLifecycle(
 	const { record, dozing, turnedAt } = resident;
 	const { doze, dozeAfterMs, sleepAfterMs } = record;
 	const isUp = record.state === "running" || record.state === "dozing";
-	const state = isUp ? (dozing ? "dozing" : "running") : record.state;
+	const rung = isUp ? (dozing ? "dozing" : "running") : record.state;
 	// The row may be behind by a moment.
-	const since = state === record.state ? record.stateSince : turnedAt;
+	const since = rung === record.state ? record.stateSince : turnedAt;
 	return {
-		state,
+		state: publicState(record),
+		rung,
 		since,
-		reads: publicState(record),
 		rest: { doze, dozeAfterMs, sleepAfterMs },
 		awake,
 		busiest,
-		sleepsAt: state === "dozing" && sleepAfterMs > 0 ? new Date(since.getTime() + sleepAfterMs) : undefined,
-		timesMs: timesUntil(record, { state, since }, new Date()),
+		sleepsAt: rung === "dozing" && sleepAfterMs > 0 ? new Date(since.getTime() + sleepAfterMs) : undefined,
+		timesMs: timesUntil(record, { state: rung, since }, new Date()),
 		changes,
 	};
 }

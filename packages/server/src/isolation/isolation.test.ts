@@ -6,7 +6,7 @@ import { TestPlatform, until } from "../testing/platform.ts";
 
 type Created = { sandboxID: string; isolation: string; reason: string };
 type Options = Parameters<TestPlatform["start"]>[0];
-type Prepared = { isolation: string; state: string; step?: string };
+type Prepared = { isolation: string; status: string; step?: string };
 
 describe("isolation", { timeout: 240_000 }, () => {
 	let platform: TestPlatform;
@@ -30,7 +30,7 @@ describe("isolation", { timeout: 240_000 }, () => {
 		((await platform.api("GET", `/sandboxes/${id}`)).body as { isolation: string }).isolation;
 	const prepared = async () => {
 		const [base] = (await platform.api("GET", "/templates")).body as { isolations: Prepared[] }[];
-		return Object.fromEntries((base?.isolations ?? []).map(({ isolation, state }) => [isolation, state]));
+		return Object.fromEntries((base?.isolations ?? []).map(({ isolation, status }) => [isolation, status]));
 	};
 	/** Of what the engine has, the templates', by isolation. */
 	const stored = () =>

@@ -36,12 +36,13 @@ export async function checkpoint(host: Host, resident: Resident, options: Checkp
 		switch (record.state) {
 			case "asleep":
 				if (record.generationId === null) throw changing(resident.id);
-				if (options.reason === "checkpoint") await keep(host, record.generationId, options.label);
+				if (options.reason === "checkpoint") await keep(host, resident, record.generationId, options.label);
 				return await findGeneration(host, resident, record.generationId);
 			case "running":
 			case "dozing": {
 				let id = "";
 				await resident.begin("checkpoint", async () => {
+					await requireFree(host, resident, options.label);
 					if (resident.dozing) await goOn(host, resident);
 					await settle(host, resident, "api");
 					id = await store(host, resident, options);
@@ -56,8 +57,16 @@ export async function checkpoint(host: Host, resident: Resident, options: Checkp
 	throw changing(resident.id);
 }
 
-/** What a sandbox sleeps in becomes one that somebody asked for. */
-async function keep(host: Host, id: string, label: string | undefined): Promise<void> {
+/** What a sandbox sleeps in becomes one that somebody asked for. It has one label: another would take the first away. */
+async function keep(host: Host, resident: Resident, id: string, label: string | undefined): Promise<void> {
+	if (label !== undefined) {
+		const found = await findGeneration(host, resident, id);
+		if (found.label !== null && found.label !== label) {
+			const message = `What the sandbox sleeps in is already labelled '${found.label}': use that, or wake the sandbox first.`;
+			throw new DormiceError("already_exists", message);
+		}
+		if (found.label === null) await requireFree(host, resident, label);
+	}
 	await host.database
 		.updateTable("generations")
 		.set({ reason: "checkpoint", ...(label === undefined ? {} : { label }) })
@@ -66,6 +75,24 @@ async function keep(host: Host, id: string, label: string | undefined): Promise<
 		.catch((error: unknown) => {
 			throw fromDatabaseError(error, "keeping a stored state");
 		});
+}
+
+/** A label names one stored state of a sandbox. Throws `already_exists`. */
+async function requireFree(host: Host, { id }: Resident, label: string | undefined): Promise<void> {
+	if (label === undefined) return;
+	const taken = await host.database
+		.selectFrom("generations")
+		.select(["id", "createdAt"])
+		.where("sandboxId", "=", id)
+		.where("label", "=", label)
+		.executeTakeFirst()
+		.catch((error: unknown) => {
+			throw fromDatabaseError(error, "looking up a label");
+		});
+	if (taken === undefined) return;
+	const since = `${taken.createdAt.toISOString().slice(0, 19)}Z`;
+	const message = `The stored state ${taken.id} of ${since} is labelled '${label}' already: choose another label, or delete it first.`;
+	throw new DormiceError("already_exists", message);
 }
 
 /** On failure the sandbox goes on, its link is open again, and nothing of the state is left. */

@@ -137,7 +137,8 @@ async function replace(host: Host, resident: Resident, target: GenerationRow): P
 		host.unfinished.delete(generationId);
 	}
 	await clearAway(host, id);
-	const wake = () => host.starts.run(() => wakeUp(host, resident, { memory: true, timeoutSeconds, reason: "api" }));
+	const wake = () =>
+		host.starts.run(() => wakeUp(host, resident, { memory: true, timeoutSeconds, goesOn: true, reason: "api" }));
 	try {
 		await wake();
 	} catch (error) {

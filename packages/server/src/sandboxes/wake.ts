@@ -13,6 +13,8 @@ export interface WakeOptions {
 	/** False boots cold from the disk, also when there is a memory image. */
 	memory: boolean;
 	timeoutSeconds: number;
+	/** It ran until now: when it started and when its time is up stay as they are. */
+	goesOn?: boolean;
 	reason: "api" | "request";
 	/** From now on the platform pauses it at its timeout, or does not. */
 	autoPause?: boolean | undefined;
@@ -94,11 +96,12 @@ export async function wakeUp(host: Host, resident: Resident, options: WakeOption
 		const started = await steps.time("start", startFrom(host, resident, origin, options));
 		resident.attach(started.link);
 		const startedAt = new Date();
-		const endAt = unasked ? end : new Date(startedAt.getTime() + options.timeoutSeconds * 1000);
+		const keepsTimes = unasked || options.goesOn === true;
+		const endAt = keepsTimes ? end : new Date(startedAt.getTime() + options.timeoutSeconds * 1000);
 		const moved = move(host, resident, {
 			to: "running",
 			set: {
-				...(unasked ? {} : { startedAt, endAt }),
+				...(keepsTimes ? {} : { startedAt, endAt }),
 				unasked: false,
 				...(options.autoPause === undefined ? {} : { autoPause: options.autoPause }),
 			},

@@ -21,7 +21,7 @@ interface Underway {
 /** Whether a template can be had with an isolation. */
 export interface Prepared {
 	isolation: Isolation;
-	state: "ready" | "preparing";
+	status: "ready" | "preparing";
 	/** Since when it is being prepared, and what is being done. */
 	since?: Date;
 	step?: Step;
@@ -85,10 +85,10 @@ export class Preparation {
 
 	/** What a template can be had with, and what it is being prepared for. */
 	states({ id }: Template): Prepared[] {
-		const ready = this.#templates.prepared(id).map((isolation): Prepared => ({ isolation, state: "ready" }));
+		const ready = this.#templates.prepared(id).map((isolation): Prepared => ({ isolation, status: "ready" }));
 		const underway = [...this.#underway.values()]
 			.filter(({ template, isolation }) => template.id === id && !ready.some((one) => one.isolation === isolation))
-			.map(({ isolation, since, step }): Prepared => ({ isolation, state: "preparing", since, step }));
+			.map(({ isolation, since, step }): Prepared => ({ isolation, status: "preparing", since, step }));
 		return [...ready, ...underway];
 	}
 

@@ -7,6 +7,8 @@ export interface Names {
 	generationID: string;
 	snapshotID: string;
 	teamID: string;
+	/** A key that only this names. */
+	keyID: string;
 }
 
 export interface Call {
@@ -27,6 +29,9 @@ export const CALLS: Record<string, Rest | Rest[]> = {
 	"GET /health": nothing,
 	"GET /teams": nothing,
 	"PATCH /teams/{teamID}": () => ({ body: { minimumIsolation: "gvisor" } }),
+	"GET /api-keys": nothing,
+	"POST /api-keys": [() => ({ body: { name: "another" } }), () => ({ body: { name: "one more", role: "operator" } })],
+	"DELETE /api-keys/{keyID}": nothing,
 	"GET /usage": nothing,
 	"POST /gc": [() => ({ body: { dryRun: true } }), nothing],
 	"GET /templates": nothing,
@@ -129,5 +134,8 @@ export async function makeNames(platform: TestPlatform, key?: string): Promise<N
 	const { generationID = "" } = await post(`/sandboxes/${sandboxID}/checkpoints`, { label: "kept" });
 	const { snapshotID = "" } = await post(`/sandboxes/${sandboxID}/snapshots`, {});
 	const [team] = (await platform.api("GET", "/teams", undefined, key)).body as { teamID: string }[];
-	return { sandboxID, generationID, snapshotID, teamID: team?.teamID ?? "" };
+	// A member may make none.
+	const made = await platform.api("POST", "/api-keys", { name: "a key" }, key);
+	const keyID = made.status === 201 ? (made.body as { id: string }).id : "none";
+	return { sandboxID, generationID, snapshotID, teamID: team?.teamID ?? "", keyID };
 }

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
-import { DormiceError, type process as wire } from "@dormice/protocol";
+import { DormiceError, isSendable, type process as wire } from "@dormice/protocol";
 import { keepaliveMs, required, withKeepalive } from "../rpc/streaming.ts";
 import { basicUser, type Sandbox } from "../sandbox/sandbox.ts";
 import type { Chunk } from "./output.ts";
@@ -59,7 +59,7 @@ export function processService({ processes, sandbox }: { processes: Processes; s
 
 		async sendSignal(request) {
 			const process = processes.findRunning(selector(request.process));
-			if (request.signal !== 15 && request.signal !== 9) {
+			if (!isSendable(request.signal)) {
 				throw new DormiceError(
 					"not_implemented",
 					`signal ${request.signal} is not one that can be sent: use TERM or KILL`,

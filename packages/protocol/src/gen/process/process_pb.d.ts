@@ -639,6 +639,38 @@ export enum Signal {
    * @generated from enum value: SIGNAL_SIGKILL = 9;
    */
   SIGKILL = 9,
+
+  /**
+   * Those below are ours: E2B's clients send the two above.
+   *
+   * @generated from enum value: SIGNAL_SIGHUP = 1;
+   */
+  SIGHUP = 1,
+
+  /**
+   * @generated from enum value: SIGNAL_SIGINT = 2;
+   */
+  SIGINT = 2,
+
+  /**
+   * @generated from enum value: SIGNAL_SIGQUIT = 3;
+   */
+  SIGQUIT = 3,
+
+  /**
+   * @generated from enum value: SIGNAL_SIGUSR1 = 10;
+   */
+  SIGUSR1 = 10,
+
+  /**
+   * @generated from enum value: SIGNAL_SIGUSR2 = 12;
+   */
+  SIGUSR2 = 12,
+
+  /**
+   * @generated from enum value: SIGNAL_SIGPIPE = 13;
+   */
+  SIGPIPE = 13,
 }
 
 /**

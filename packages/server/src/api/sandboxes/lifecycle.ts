@@ -12,13 +12,13 @@ export function lifecycleRoutes(app: App, { host, idleness }: Platform): void {
 	app.get("/sandboxes/:sandboxID/lifecycle", { config: MEMBER, schema }, async ({ params, query, team }) => {
 		const resident = host.table.owned(params.sandboxID, team.id);
 		const lifecycle = await readLifecycle(host, idleness, resident, { limit: query.limit ?? 100 });
-		const { state, since, reads, rest, awake, busiest, sleepsAt, timesMs, changes } = lifecycle;
+		const { state, rung, since, rest, awake, busiest, sleepsAt, timesMs, changes } = lifecycle;
 		return {
 			sandboxID: resident.id,
 			isolation: resident.record.isolation,
 			state,
+			rung,
 			since: since.toISOString(),
-			reads,
 			rest,
 			awake: awake.map((signal) => ({ ...signal, since: signal.since.toISOString() })),
 			busiest,

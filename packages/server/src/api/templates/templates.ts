@@ -39,7 +39,7 @@ function toTemplate(template: Template, states: Prepared[]) {
 		spawnCount: template.spawnCount,
 		buildCount: 1,
 		envdVersion: GUEST.envdVersion,
-		buildStatus: states.some(({ state }) => state === "ready") ? "ready" : "building",
+		buildStatus: states.some(({ status }) => status === "ready") ? "ready" : "building",
 		// Ours: what it is prepared for, or being prepared for at the moment.
 		isolations: states.map(({ since, ...rest }) => ({ ...rest, ...(since ? { since: since.toISOString() } : {}) })),
 	};
