@@ -31,13 +31,7 @@ export function readAnswer(
 ): AnswerHead {
 	const status = statusCode ?? 0;
 	if (status < 200 || status > 999) throw new NotHttp(`its status is ${String(status).padStart(3, "0")}`);
-	const headers = responseHeaders(rawHeaders);
-	// The parser is lenient, so that answers pass that browsers and curl take; what is written must be strict all the same.
-	for (let i = 0; i + 1 < headers.length; i += 2) {
-		const [name = "", value = ""] = [headers[i], headers[i + 1]];
-		if (!isToken(name)) throw new NotHttp("a header has a name that is none");
-		if (!isText(value)) throw new NotHttp(`its header ${name} has a control character`);
-	}
+	const headers = readHeaders(rawHeaders);
 	// Announced trailers need a body in chunks; Node refuses to announce them otherwise.
 	const inChunks = asked.method !== "HEAD" && asked.httpVersion === "1.1" && !NO_BODY.has(status);
 	const announced = inChunks && !hasHeader(headers, "content-length");
@@ -46,6 +40,20 @@ export function readAnswer(
 		phrase: isText(statusMessage ?? "") ? (statusMessage ?? "") : "",
 		headers: announced ? headers : withoutHeader(headers, "trailer"),
 	};
+}
+
+/**
+ * The headers that may be passed on. The parser is lenient, so that answers pass that browsers and curl take; what is written
+ * is strict all the same. Throws `NotHttp`.
+ */
+export function readHeaders(raw: RawHeaders): string[] {
+	const headers = responseHeaders(raw);
+	for (let i = 0; i + 1 < headers.length; i += 2) {
+		const [name = "", value = ""] = [headers[i], headers[i + 1]];
+		if (!isToken(name)) throw new NotHttp("a header has a name that is none");
+		if (!isText(value)) throw new NotHttp(`its header ${name} has a control character`);
+	}
+	return headers;
 }
 
 /** The trailers of an answer or request that may be passed on. */

@@ -1,8 +1,8 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { readAnswer, withoutHeader } from "./answer.ts";
+import { NotHttp, readAnswer, readHeaders, withoutHeader } from "./answer.ts";
 import { ask, careful, limitInformational, type Passage, refusalOf } from "./forward.ts";
-import { rawHead, responseHeaders } from "./headers.ts";
+import { rawHead } from "./headers.ts";
 
 export interface Switch extends Omit<Passage, "res" | "answerWithinMs"> {
 	/** The client's connection, no longer HTTP's. */
@@ -34,9 +34,10 @@ export function forwardUpgrade(passage: Switch): void {
 	upstream.on(
 		"upgrade",
 		carefully((answer: IncomingMessage, sandbox: Duplex, sandboxHead: Buffer) => {
-			// The agent has let go of this connection; the link still ends it.
-			const headers = [...withoutHeader(responseHeaders(answer.rawHeaders), "content-length"), "Connection", "Upgrade"];
-			if (answer.headers.upgrade !== undefined) headers.push("Upgrade", answer.headers.upgrade);
+			// The agent has let go of this connection; the link ends it, or what is wrong with the answer does.
+			client.once("close", () => sandbox.destroy());
+			const headers = [...withoutHeader(readHeaders(answer.rawHeaders), "content-length"), "Connection", "Upgrade"];
+			headers.push("Upgrade", readProtocol(answer.headers.upgrade));
 			begun = true;
 			client.write(rawHead("101 Switching Protocols", headers), "latin1");
 			if (sandboxHead.length > 0) client.write(sandboxHead);
@@ -56,6 +57,12 @@ export function forwardUpgrade(passage: Switch): void {
 		}),
 	);
 	upstream.end();
+}
+
+/** The protocol that a sandbox switches to. Throws `NotHttp`. */
+function readProtocol(text = ""): string {
+	if (/^[\x21-\x7e][\x20-\x7e]*$/.test(text)) return text;
+	throw new NotHttp("it switches to a protocol without a name");
 }
 
 /** Ends both sides when the link closes. Throws where it is closed already: what was asked is then taken back. */
