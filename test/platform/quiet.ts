@@ -14,6 +14,19 @@ interface Use {
 	percent: number;
 }
 
+/** Of one process: what works now and then stays below this, what spins does not. */
+const SPINS_PERCENT = 60;
+
+/** Asserts that no process of a sandbox spins, also where some have work to do. */
+export async function assertNoSpin(sandbox: Sandbox, what: string): Promise<void> {
+	let used: Use[] = [];
+	for (let window = 0; window < WINDOWS; window++) {
+		used = (await lookAt(sandbox)).filter(({ percent }) => percent >= SPINS_PERCENT);
+		if (used.length === 0) return;
+	}
+	assert.fail(`${what}: something spins in the sandbox: ${JSON.stringify(used)}`);
+}
+
 /**
  * Asserts that what is in a sandbox comes to use next to nothing of a CPU for two seconds. A test that only looks at answers
  * does not see a program that spins.

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Sandbox } from "e2b";
 import { Random } from "../../packages/server/src/testing/random.ts";
 import { TestPlatform, testData } from "../platform/platform.ts";
+import { assertNoSpin } from "../platform/quiet.ts";
 import { Invariants } from "./invariants.ts";
 import type { Bench } from "./operation.ts";
 import { OPERATIONS } from "./operations.ts";
@@ -32,6 +33,8 @@ export interface TortureOptions {
 /** As slow as a cold boot of an emulated guest beside another may be. */
 const EMULATED_TIMES = 6;
 const MAX_WARNING = 2_000;
+/** Whether anything spins is looked at after so many operations: it takes two seconds. */
+const LOOK_EVERY = 3;
 
 /**
  * Random operations on real sandboxes of a platform of its own, each checked against a model. Throws at the first thing
@@ -66,6 +69,9 @@ export async function torture(options: TortureOptions): Promise<number> {
 			await operation.run(subject, bench);
 			if (operation.name.startsWith("one dies")) alive[at] = await Subject.create(platform, { memoryMiB, metadata });
 			else await subject.check();
+			// Emulated, everything takes as much of a CPU as it gets.
+			const looks = passed % LOOK_EVERY === 0 && options.isolation !== "microvm";
+			if (looks) await assertNoSpin(await (alive[at] ?? subject).connect(), operation.name);
 			await invariants.hold(subjects);
 			say(`     ${Math.round(performance.now() - beganAtMs)} ms`);
 			passed++;

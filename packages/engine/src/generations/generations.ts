@@ -54,6 +54,8 @@ const NONE: Origin = { generationId: undefined, written: {} };
  */
 export class Generations {
 	readonly #pool: Pool;
+	/** Manifests as they were when they were last listed. */
+	#listed: ReadonlyMap<string, Manifest> = new Map();
 	readonly #faults: Faults;
 	readonly #summing = new Summing();
 	/** Memory images that this process wrote or read whole, and how their files looked then to `stat`. */
@@ -184,17 +186,19 @@ export class Generations {
 
 	/** Every whole generation. */
 	async list(): Promise<Manifest[]> {
-		const manifests: Manifest[] = [];
+		const manifests = new Map<string, Manifest>();
 		for (const name of await readdir(join(this.#pool.dir, "generations"))) {
 			if (!isId("generation", name)) continue;
 			try {
-				manifests.push(await this.readManifest(name));
+				// A manifest never changes: only those that are new are read.
+				manifests.set(name, this.#listed.get(name) ?? (await this.readManifest(name)));
 			} catch (error) {
 				// One that is gone was deleted meanwhile.
 				if (existsSync(this.dir(name))) log.error({ err: error, generation: name }, "a generation cannot be read");
 			}
 		}
-		return manifests;
+		this.#listed = manifests;
+		return [...manifests.values()];
 	}
 
 	/** Removes what was being written when the engine died. Only right while nothing is being written. */
