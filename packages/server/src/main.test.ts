@@ -20,6 +20,7 @@ for (const [what, mistake] of [
 			env: {
 				DORMICE_DATA: dir,
 				DORMICE_PORT: "0",
+				DORMICE_SECRETS_KEY: "0".repeat(64),
 				DATABASE_URL: "postgres://127.0.0.1:1/none",
 				DORMICE_LOG_LEVEL: "info",
 			},

@@ -12,7 +12,12 @@ export class Backoff {
 	}
 
 	get isDue(): boolean {
-		return Date.now() >= this.#notBeforeMs;
+		return this.waitMs === 0;
+	}
+
+	/** For how long not to try. */
+	get waitMs(): number {
+		return Math.max(0, this.#notBeforeMs - Date.now());
 	}
 
 	failed(): void {

@@ -103,7 +103,8 @@ async function repair(host: Host, resident: Resident, found: HostSandbox | undef
 		}
 	} catch (error) {
 		resident.repairing.failed();
-		const { failures } = resident.repairing;
+		const { failures, waitMs } = resident.repairing;
+		setTimeout(host.repairSoon, waitMs).unref();
 		host.log.warn({ err: error, sandbox: id, repair: todo, failures }, "a repair failed; a later turn tries again");
 		if (failures === TOLD_AFTER) await tellFailing(host, id, todo, error);
 	}

@@ -22,7 +22,7 @@ describe("settings of a template", { timeout: 60_000 }, () => {
 	};
 
 	test("a template's settings are read and changed one by one, and taken back", async () => {
-		const byPlatform = { isolation: "auto", doze: "idle", dozeAfterMs: 2_000, sleepAfterMs: 600_000 };
+		const byPlatform = { isolation: "auto", doze: "idle", dozeAfterMs: 15_000, sleepAfterMs: 600_000 };
 		const retention = { last: 2, checkpoints: 100, daily: 0 };
 		const before = await settings();
 		assert.deepEqual(before.settings, { retention: {} });
@@ -55,7 +55,7 @@ describe("settings of a template", { timeout: 60_000 }, () => {
 		const { body } = await platform.api("GET", `/sandboxes/${sandboxId}/lifecycle`);
 		assert.equal(
 			(body as { rest: { dozeAfterMs: number } }).rest.dozeAfterMs,
-			2_000,
+			15_000,
 			"one that is there stays as it is",
 		);
 		await Sandbox.kill(sandboxId, platform.e2b);

@@ -63,6 +63,8 @@ export class TestPlatform implements AsyncDisposable {
 			DORMICE_START_WAIT_MS: String(startWaitMs),
 			DORMICE_ANSWER_WITHIN_MS: String(answerWithinMs),
 			DORMICE_SPARES: String(spares),
+			// Long enough that what a test is about happens before.
+			DORMICE_DOZE_AFTER_MS: "15000",
 			DORMICE_SANDBOX_MEMORY_MIB: String(memoryMib),
 			DORMICE_ALLOW_EMULATION: allowEmulation ? "1" : "0",
 			// However little memory the machine has left.
