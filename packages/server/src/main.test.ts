@@ -32,7 +32,7 @@ for (const [what, mistake] of [
 			.map((line) => JSON.parse(line) as { level: number; msg: string; err?: Error });
 		const fatal = log.find(({ level }) => level === 60);
 		assert.match(String(fatal?.err?.message), /a mistake/);
-		assert.equal(log.at(-1)?.msg, "stopping; sandboxes go on");
+		assert.ok(log.some(({ msg }) => msg === "stopping; sandboxes go on"));
 		assert.equal(code, 1);
 		await rm(dir, { recursive: true });
 	});
