@@ -206,6 +206,12 @@ static void handle(struct reader *r) {
 	case SET_XATTR:
 		error = set_attribute(r);
 		break;
+	case REMOVE_XATTRS:
+		error = remove_attributes(r);
+		break;
+	case COPY_XATTRS:
+		error = copy_attributes(r);
+		break;
 	case RESEED:
 		error = reseed(r);
 		break;

@@ -26,6 +26,8 @@
  *   RESEED     words[] (u32) ->     stirs the words into the kernel's randomness, and has it begin anew from there
  *   SET_XATTR  path, name, value ->
  *   GET_XATTRS path, prefix -> names and values in turn, of every attribute whose name starts with the prefix
+ *   REMOVE_XATTRS path, prefix ->   those whose name starts with the prefix
+ *   COPY_XATTRS from, to, except -> what users attach (access lists too), but not what starts with `except`
  */
 #pragma once
 #include <stdbool.h>
@@ -33,7 +35,7 @@
 #include <stdint.h>
 
 enum { SUPERVISOR_FD = 3, MAX_FRAME = 16 << 20 };
-enum op { SPAWN = 1, OPENED, SIGNAL, RESIZE, SYNC, HOSTNAME, CLOCK, SET_XATTR, GET_XATTRS, CLOSE_STDIN, RENOUNCE, RELEASE, LIST, RESEED };
+enum op { SPAWN = 1, OPENED, SIGNAL, RESIZE, SYNC, HOSTNAME, CLOCK, SET_XATTR, GET_XATTRS, CLOSE_STDIN, RENOUNCE, RELEASE, LIST, RESEED, REMOVE_XATTRS, COPY_XATTRS };
 enum event { EVENT_EXITED = 1 };
 enum spawn_flags { FLAG_PTY = 1, FLAG_STDIN = 2 };
 enum stage { STAGE_SETUP = 1, STAGE_IDENTITY, STAGE_CWD, STAGE_EXEC };

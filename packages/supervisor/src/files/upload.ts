@@ -6,8 +6,9 @@ import { createGunzip } from "node:zlib";
 import { DormiceError } from "@dormice/protocol";
 import { Busboy, type BusboyHeaders } from "@fastify/busboy";
 import type { Sandbox } from "../sandbox/sandbox.ts";
+import type { User } from "../users/users.ts";
 import { type Metadata, metadataOf } from "./metadata.ts";
-import { type Placing, placeFile } from "./place.ts";
+import type { Placer, Placing } from "./place.ts";
 
 /** One uploaded file, as `POST /files` answers it. */
 export interface Uploaded {
@@ -17,15 +18,17 @@ export interface Uploaded {
 	readonly metadata?: Metadata;
 }
 
-export interface Upload extends Pick<Placing, "attributes" | "user"> {
+export interface Upload {
 	readonly sandbox: Sandbox;
+	readonly placer: Placer;
+	readonly user: User;
 	/** From the query; with it, the request carries one file. */
 	readonly path: string | undefined;
 }
 
 /** Stores the files of a request's body, one after the other, never holding one in memory. */
 export async function receiveUpload(request: IncomingMessage, upload: Upload): Promise<Uploaded[]> {
-	const placing: Placing = { ...upload, metadata: metadataOf(request.headers) };
+	const placing = { user: upload.user, metadata: metadataOf(request.headers) };
 	const type = request.headers["content-type"] ?? "";
 	const body = decoded(request);
 	if (type.startsWith("multipart/form-data")) return receiveParts(body, request.headers, upload, placing);
@@ -37,7 +40,7 @@ export async function receiveUpload(request: IncomingMessage, upload: Upload): P
 	}
 	if (!upload.path) throw new DormiceError("invalid_argument", "the query parameter 'path' is missing");
 	const path = upload.sandbox.path(upload.path, upload.user);
-	await placeFile(path, body, placing);
+	await upload.placer.place(path, body, placing);
 	return [uploaded(path, placing.metadata)];
 }
 
@@ -64,7 +67,7 @@ async function receiveParts(
 		const confirm = () => {
 			if (broken) throw broken;
 		};
-		await placeFile(path, part, { ...placing, confirm });
+		await upload.placer.place(path, part, { ...placing, confirm });
 		done.push(uploaded(path, placing.metadata));
 	};
 	parser.on("file", (field, part, filename) => {

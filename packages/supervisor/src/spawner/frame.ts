@@ -14,6 +14,8 @@ export const OP = {
 	release: 12,
 	list: 13,
 	reseed: 14,
+	removeXattrs: 15,
+	copyXattrs: 16,
 } as const;
 
 export const EVENT_EXITED = 1;

@@ -166,11 +166,7 @@ export class Spawner implements AsyncDisposable {
 	async setXattr(path: string, name: string, value: string): Promise<boolean> {
 		const { errno } = await this.#call(OP.setXattr, (frame) => frame.string(path).string(name).string(value));
 		if (errno === os.errno.EOPNOTSUPP) return false;
-		if (errno !== 0)
-			throw new DormiceError(
-				errno === os.errno.ENOSPC ? "disk_full" : "internal",
-				`cannot store metadata: ${errnoText(errno)}`,
-			);
+		if (errno !== 0) throw attributeError(errno);
 		return true;
 	}
 
@@ -180,6 +176,18 @@ export class Spawner implements AsyncDisposable {
 		const { errno, results } = await this.#call(OP.getXattrs, (frame) => frame.string(path).string(prefix));
 		if (errno === 0) while (!results.empty) found.set(results.string(), results.string());
 		return found;
+	}
+
+	/** Removes the extended attributes whose name starts with `prefix`. */
+	async removeXattrs(path: string, prefix: string): Promise<void> {
+		const { errno } = await this.#call(OP.removeXattrs, (frame) => frame.string(path).string(prefix));
+		if (errno !== 0) throw attributeError(errno);
+	}
+
+	/** Copies what users attached to a file, access lists too, but not what starts with `except`. */
+	async copyXattrs(from: string, to: string, except: string): Promise<void> {
+		const { errno } = await this.#call(OP.copyXattrs, (frame) => frame.string(from).string(to).string(except));
+		if (errno !== 0) throw attributeError(errno);
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {
@@ -284,6 +292,11 @@ export function ignoreOutput({ stdout, stderr, exited, release }: Spawned): void
 		return new Promise<void>((resolve) => output.once("close", () => resolve()));
 	});
 	void Promise.all([exited, ...closed]).then(() => release({ isHeld: false }));
+}
+
+function attributeError(errno: number): DormiceError {
+	const isFull = errno === os.errno.ENOSPC || errno === os.errno.EDQUOT;
+	return new DormiceError(isFull ? "disk_full" : "internal", `cannot store metadata: ${errnoText(errno)}`);
 }
 
 function spawnError(order: Order, errno: number, stage: number): DormiceError {
