@@ -256,10 +256,7 @@ static int reap(int pause) {
 		if (pid == supervisor.pid) {
 			pause = lose_supervisor(status);
 		} else if (note_end(pid, status) && supervisor.socket >= 0) {
-			put_u32(&w, 0);
-			put_u32(&w, EVENT_EXITED);
-			put_u32(&w, (uint32_t)pid);
-			put_u32(&w, (uint32_t)status);
+			put_end(&w, pid, status);
 			send_frame(&w, supervisor.socket);
 		}
 		for (int i = 0; i < SYNCS; i++) {

@@ -20,8 +20,12 @@ export const OP = {
 
 export const EVENT_EXITED = 1;
 export const NO_FD = 0xffffffff;
+export const UNKNOWN = 0xffffffff;
 export const FLAGS = { pty: 1, stdin: 2 } as const;
 export const STAGE = { setup: 1, identity: 2, cwd: 3, exec: 4 } as const;
+
+/** What the spawner takes; it hangs up on more. */
+export const LARGEST_FRAME_BYTES = 16 << 20;
 
 /** Builds one frame. */
 export class FrameWriter {
