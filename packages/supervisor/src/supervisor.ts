@@ -91,8 +91,8 @@ function clientRoutes({ sandbox, processes, placer }: Parts): ReadonlyMap<string
 	return new Map<string, Route>([
 		...commonRoutes(),
 		["/envs", { methods: get, handle: (_, response) => sendJson(response, 200, sandbox.envs) }],
-		["/processes", { methods: get, handle: kept.list }],
-		["/processes/*", { methods: get, handle: kept.one }],
+		["/processes", { own: true, methods: get, handle: kept.list }],
+		["/processes/*", { own: true, methods: get, handle: kept.one }],
 		["/files", { open: true, handle: files.files }],
 		["/files/compose", { methods: post, handle: files.compose }],
 	]);
@@ -118,6 +118,7 @@ function hostRoutes({ config, spawner, sandbox, processes, alive }: Parts): Read
 		[
 			"/dormice/clock",
 			{
+				own: true,
 				methods: post,
 				async handle(request, response) {
 					await beOnTime(text(await readJson(request), "timestamp"), spawner);
@@ -128,6 +129,7 @@ function hostRoutes({ config, spawner, sandbox, processes, alive }: Parts): Read
 		[
 			"/dormice/sync",
 			{
+				own: true,
 				methods: post,
 				async handle(_, response) {
 					await spawner.sync();
@@ -138,6 +140,7 @@ function hostRoutes({ config, spawner, sandbox, processes, alive }: Parts): Read
 		[
 			"/dormice/activity",
 			{
+				own: true,
 				methods: get,
 				handle: async (_, response) => sendJson(response, 200, await activity(processes, alive, config.etc)),
 			},
@@ -145,6 +148,7 @@ function hostRoutes({ config, spawner, sandbox, processes, alive }: Parts): Read
 		[
 			"/dormice/hooks",
 			{
+				own: true,
 				methods: post,
 				async handle(request, response) {
 					const { etc, path } = config;

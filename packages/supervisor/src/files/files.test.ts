@@ -225,6 +225,62 @@ test("what cannot be done says why", async () => {
 	assert.equal(await status(at("\0")), 400);
 });
 
+test("a refusal is a code and a message, and nothing more", async () => {
+	const files = (query: string, init?: RequestInit) => guest.fetch(`/files${query}`, init);
+	const answers = [
+		files(`?path=${here}/no`),
+		files(`?path=${here}`),
+		files("?path=/x&username=nobody-knows"),
+		files("?path=/x&path=/y"),
+		files("", { method: "POST", headers: octets, body: "x" }),
+		files("?path=/x", { method: "POST", headers: { "content-type": "text/plain" }, body: "x" }),
+		files("?path=/x", { method: "DELETE" }),
+		files(`?path=${here}`, { headers: { "accept-encoding": "br, identity;q=0" } }),
+		guest.fetch("/files/compose", { method: "POST", body: "no" }),
+		guest.fetch("/health", { method: "POST" }),
+		guest.fetch("/no/such/path"),
+		guest.fetch("/files/compose"),
+		guest.tell("/init", { method: "POST", body: "[]" }),
+	];
+	for (const answer of await Promise.all(answers)) {
+		const body = await json<{ code: number; message: string }>(answer);
+		assert.deepEqual(Object.keys(body), ["code", "message"], answer.url);
+		assert.deepEqual([body.code, typeof body.message], [answer.status, "string"]);
+		assert.ok(answer.status >= 400 && answer.status < 500);
+	}
+	assert.equal((await answers[0])?.headers.get("dormice-reason"), "path_not_found");
+	// Ours says why, so that our own client needs no guess.
+	assert.equal((await json<{ reason: string }>(guest.fetch("/processes/4000000"))).reason, "process_not_found");
+});
+
+for (const [what, head] of [
+	["no file name", 'form-data; name="file"'],
+	["an empty file name", 'form-data; name="file"; filename=""'],
+	["no file name, and a type", 'form-data; name="file"\r\nContent-Type: application/octet-stream'],
+	["another file name", 'form-data; name="file"; filename="other"'],
+] as const) {
+	test(`a part with ${what} is stored under the request's path`, async () => {
+		const headers = { "content-type": "multipart/form-data; boundary=xx" };
+		const body = `--xx\r\nContent-Disposition: ${head}\r\n\r\nHello\r\n--xx--\r\n`;
+		const path = join(here, "f");
+		const answer = await guest.fetch(at(path), { method: "POST", headers, body });
+		assert.deepEqual(await answer.json(), [{ path, name: "f", type: "file" }]);
+		assert.deepEqual([readFileSync(path, "utf8"), readdirSync(here)], ["Hello", ["f"]]);
+	});
+}
+
+test("a form without a file to store is refused where one was promised, and a part that names nothing always", async () => {
+	const nothing = new FormData();
+	nothing.append("other", "text");
+	assert.equal((await guest.fetch(at(join(here, "f")), { method: "POST", body: nothing })).status, 400);
+	const nameless = new FormData();
+	nameless.append("file", "text");
+	const answer = await guest.fetch("/files", { method: "POST", body: nameless });
+	assert.equal(answer.status, 400);
+	assert.match((await json<{ message: string }>(answer)).message, /no file name/);
+	assert.deepEqual(readdirSync(here), []);
+});
+
 for (const [what, type, start] of [
 	["octet-stream", "application/octet-stream", ""],
 	[

@@ -56,11 +56,13 @@ async function receiveParts(
 	let broken: DormiceError | undefined;
 	let current: Readable | undefined;
 	const parser = openParser(headers);
-	const store = async (part: Readable, filename: string) => {
+	const store = async (part: Readable, filename: string | undefined) => {
 		if (upload.path && seen.size > 0) {
 			throw new DormiceError("invalid_argument", "with the query parameter 'path' only one file can be uploaded");
 		}
-		const path = upload.sandbox.path(upload.path || filename, upload.user);
+		const named = upload.path || filename;
+		if (!named) throw new DormiceError("invalid_argument", "a part has no file name, and the query no 'path'");
+		const path = upload.sandbox.path(named, upload.user);
 		if (seen.has(path)) throw new DormiceError("invalid_argument", `the path '${path}' appears twice in one request`);
 		seen.add(path);
 		// The parser says that a part was cut off, and then ends it as if it were whole.
@@ -70,7 +72,8 @@ async function receiveParts(
 		await upload.placer.place(path, part, { ...placing, confirm });
 		done.push(uploaded(path, placing.metadata));
 	};
-	parser.on("file", (field, part, filename) => {
+	// The type says that there is a file name; there is none in a part without one.
+	parser.on("file", (field, part, filename: string | undefined) => {
 		current = part;
 		// A part can break before anybody reads it.
 		part.on("error", (error) => {
@@ -93,6 +96,7 @@ async function receiveParts(
 		if (error instanceof DormiceError && error.reason !== "internal") throw error;
 		throw broken ?? (error instanceof DormiceError ? error : malformed(error));
 	}
+	if (upload.path && done.length === 0) throw new DormiceError("invalid_argument", "the form has no part named 'file'");
 	return done;
 }
 
@@ -103,6 +107,8 @@ function openParser(headers: IncomingHttpHeaders): InstanceType<typeof Busboy> {
 		return new Busboy({
 			headers: { ...headers, "content-type": type } satisfies BusboyHeaders,
 			preservePath: true,
+			// By its name: some clients give neither a file name nor a type.
+			isPartAFile: (field) => field === "file",
 			limits,
 		});
 	} catch (error) {
