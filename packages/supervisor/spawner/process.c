@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -241,6 +242,15 @@ int release(pid_t pid) {
 	return 0;
 }
 
+/* How much of what it wrote waits to be read. A terminal's relay may hold more. */
+static void put_unread(struct writer *w, const struct process *p) {
+	for (int i = 1; i < 3; i++) {
+		int unread = 0, fd = p->held[OURS[i]];
+		bool known = p->held[OURS[2]] >= 0 && ioctl(fd, FIONREAD, &unread) == 0;
+		put_u32(w, known ? (uint32_t)unread : UNKNOWN);
+	}
+}
+
 void list_processes(struct writer *w, uint32_t id) {
 	put_u32(w, id);
 	put_u32(w, 0);
@@ -251,6 +261,7 @@ void list_processes(struct writer *w, uint32_t id) {
 		put_u32(w, (uint32_t)p->pid);
 		put_u32(w, p->exited);
 		put_u32(w, (uint32_t)p->status);
+		put_unread(w, p);
 		put_ours(w, p);
 		put_string(w, p->note, p->note_length);
 	}
@@ -260,6 +271,8 @@ int signal_group(pid_t pid, int signal) {
 	/* Only what the table names: a pid that was reaped may by now be somebody else's. */
 	struct process *p = find(pid);
 	if (!p || p->exited) return ESRCH;
+	/* A shell gives each thing it runs a process group of its own. */
+	if (p->terminal >= 0 && signal == SIGKILL) end_session(p->terminal, pid);
 	return kill(-pid, signal) < 0 ? errno : 0;
 }
 
@@ -271,6 +284,14 @@ int resize(pid_t pid, unsigned columns, unsigned rows) {
 	/* To be told twice costs a program one more redraw. */
 	if (error == 0) tell_resized(pid);
 	return error;
+}
+
+void put_end(struct writer *w, pid_t pid, int status) {
+	put_u32(w, 0);
+	put_u32(w, EVENT_EXITED);
+	put_u32(w, (uint32_t)pid);
+	put_u32(w, (uint32_t)status);
+	put_unread(w, find(pid));
 }
 
 bool note_end(pid_t pid, int status) {

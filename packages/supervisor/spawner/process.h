@@ -16,5 +16,7 @@ int signal_group(pid_t, int signal);
 int resize(pid_t, unsigned columns, unsigned rows);
 /* Whether the reaped pid was one of ours to report; its status is kept until it is released. */
 bool note_end(pid_t, int status);
+/* The event that says so. */
+void put_end(struct writer *, pid_t, int status);
 /* Answers LIST. */
 void list_processes(struct writer *, uint32_t id);

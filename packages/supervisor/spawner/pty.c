@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,12 +46,14 @@ int resize_terminal(int master, unsigned columns, unsigned rows) {
 	return ioctl(master, TIOCSWINSZ, &wanted) < 0 ? errno : 0;
 }
 
-void tell_resized(pid_t session) {
+/* Calls `act` with every process of the session, and returns how often that said 1. */
+static int each_member(pid_t session, int (*act)(pid_t member, pid_t group, const void *), const void *context) {
+	int count = 0;
 	DIR *proc = opendir("/proc");
-	if (!proc) return;
+	if (!proc) return 0;
 	for (struct dirent *entry; (entry = readdir(proc));) {
 		char path[300], stat[512];
-		int member = 0;
+		int group = 0, member = 0;
 		snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
 		int fd = *entry->d_name >= '1' && *entry->d_name <= '9' ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 		if (fd < 0) continue;
@@ -59,9 +62,53 @@ void tell_resized(pid_t session) {
 		stat[n > 0 ? n : 0] = '\0';
 		/* The name is in parentheses and may hold anything, so from its end: state, parent, group, session. */
 		char *rest = strrchr(stat, ')');
-		if (rest && sscanf(rest, ") %*c %*d %*d %d", &member) == 1 && member == session) kill(atoi(entry->d_name), SIGWINCH);
+		if (!rest || sscanf(rest, ") %*c %*d %d %d", &group, &member) != 2 || member != session) continue;
+		count += act(atoi(entry->d_name), group, context);
 	}
 	closedir(proc);
+	return count;
+}
+
+static int tell_one_resized(pid_t member, pid_t group, const void *context) {
+	(void)group, (void)context;
+	return kill(member, SIGWINCH) == 0;
+}
+
+void tell_resized(pid_t session) { each_member(session, tell_one_resized, NULL); }
+
+/* What is being ended: the terminal's name, the group in its foreground (-1 where the kernel does not say), and whether to hang up. */
+struct end {
+	char name[32];
+	pid_t foreground;
+	bool hang_up;
+};
+
+static int end_one(pid_t member, pid_t group, const void *context) {
+	const struct end *end = context;
+	bool ran = group == end->foreground;
+	for (int fd = 0; fd < 3 && !ran; fd++) {
+		char path[64], target[32];
+		snprintf(path, sizeof path, "/proc/%d/fd/%d", member, fd);
+		ssize_t n = readlink(path, target, sizeof target);
+		ran = n == (ssize_t)strlen(end->name) && memcmp(target, end->name, (size_t)n) == 0;
+	}
+	if (ran) return kill(member, SIGKILL) == 0;
+	if (end->hang_up) {
+		kill(member, SIGHUP);
+		/* One that is stopped would not hear of it. */
+		kill(member, SIGCONT);
+	}
+	return 0;
+}
+
+void end_session(int master, pid_t session) {
+	unsigned number;
+	if (ioctl(master, TIOCGPTN, &number) < 0) return;
+	struct end end = {.foreground = -1, .hang_up = true};
+	snprintf(end.name, sizeof end.name, "/dev/pts/%u", number);
+	if (ioctl(master, TIOCGPGRP, &end.foreground) < 0) end.foreground = -1;
+	/* Again, for what was started meanwhile. */
+	for (int turns = 4; turns > 0 && each_member(session, end_one, &end) > 0; turns--) end.hang_up = false;
 }
 
 /* One direction: a buffer between two descriptors. */

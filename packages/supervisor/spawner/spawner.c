@@ -206,6 +206,12 @@ static void handle(struct reader *r) {
 	case SET_XATTR:
 		error = set_attribute(r);
 		break;
+	case REMOVE_XATTRS:
+		error = remove_attributes(r);
+		break;
+	case COPY_XATTRS:
+		error = copy_attributes(r);
+		break;
 	case RESEED:
 		error = reseed(r);
 		break;
@@ -250,10 +256,7 @@ static int reap(int pause) {
 		if (pid == supervisor.pid) {
 			pause = lose_supervisor(status);
 		} else if (note_end(pid, status) && supervisor.socket >= 0) {
-			put_u32(&w, 0);
-			put_u32(&w, EVENT_EXITED);
-			put_u32(&w, (uint32_t)pid);
-			put_u32(&w, (uint32_t)status);
+			put_end(&w, pid, status);
 			send_frame(&w, supervisor.socket);
 		}
 		for (int i = 0; i < SYNCS; i++) {

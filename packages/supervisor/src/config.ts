@@ -16,6 +16,10 @@ export interface Config {
 	readonly etc: string;
 	/** Where the output of processes is kept: on the sandbox's disk, so that it is not memory. */
 	readonly outputDirectory: string;
+	/** Where uploads are written before they take their place: on the sandbox's disk. */
+	readonly stagingDirectory: string;
+	/** Other file systems to which files are often written. */
+	readonly temporaryDirectories: readonly string[];
 	/** The PATH that processes begin with. */
 	readonly path: string;
 }
@@ -33,6 +37,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
 		metadataDirectory: env.DORMICE_METADATA_DIRECTORY || "/var/lib/dormice/metadata",
 		etc: env.DORMICE_ETC || "/etc",
 		outputDirectory: env.DORMICE_OUTPUT_DIRECTORY || "/var/lib/dormice/output",
+		stagingDirectory: env.DORMICE_STAGING_DIRECTORY || "/var/lib/dormice",
+		temporaryDirectories: (env.DORMICE_TEMPORARY_DIRECTORIES || "/tmp:/var/tmp").split(":"),
 		path: env.PATH || DEFAULT_PATH,
 	});
 }

@@ -1,8 +1,11 @@
 import { filesystem as filesystemWire, process as processWire } from "@dormice/protocol";
 import type { Config } from "./config.ts";
 import { Attributes } from "./files/attributes.ts";
+import { Placer } from "./files/place.ts";
 import { filesRoutes } from "./files/routes.ts";
+import { Staging } from "./files/staging.ts";
 import { filesystemService } from "./filesystem/service.ts";
+import { Watchers } from "./filesystem/watchers.ts";
 import { readJson, sendJson, text } from "./http/json.ts";
 import { HttpServer, type Route } from "./http/server.ts";
 import { Alive, commandLine } from "./processes/alive.ts";
@@ -32,12 +35,19 @@ export async function serve(config: Config, spawner: Spawner): Promise<Listeners
 	const { path, outputDirectory, runDirectory } = config;
 	const processes = await Processes.open({ sandbox, spawner, path, outputDirectory, runDirectory });
 	const attributes = new Attributes({ xattrs: spawner, directory: config.metadataDirectory });
+	const staging = new Staging(config.stagingDirectory);
+	await staging.prepare(config.temporaryDirectories);
+	const watchers = new Watchers();
+	const placer = new Placer({ attributes, staging, watchers });
 	const rpc = connectHandler((router) => {
 		router.service(processWire.Process, processService({ processes, sandbox }));
 		const { spawnerPath } = config;
-		router.service(filesystemWire.Filesystem, filesystemService({ sandbox, spawner, attributes, spawnerPath }));
+		router.service(
+			filesystemWire.Filesystem,
+			filesystemService({ sandbox, spawner, attributes, staging, watchers, spawnerPath }),
+		);
 	});
-	const parts = { config, spawner, sandbox, processes, alive, attributes };
+	const parts = { config, spawner, sandbox, processes, alive, placer };
 	await using owned = new AsyncDisposableStack();
 	const { port } = owned.use(
 		await HttpServer.listen({
@@ -59,7 +69,7 @@ interface Parts {
 	readonly sandbox: Sandbox;
 	readonly processes: Processes;
 	readonly alive: Alive;
-	readonly attributes: Attributes;
+	readonly placer: Placer;
 }
 
 const get = ["GET", "HEAD"];
@@ -75,14 +85,14 @@ function commonRoutes(): [string, Route][] {
 }
 
 /** The plain HTTP side of E2B's wire. */
-function clientRoutes({ sandbox, processes, attributes }: Parts): ReadonlyMap<string, Route> {
-	const files = filesRoutes({ sandbox, attributes });
+function clientRoutes({ sandbox, processes, placer }: Parts): ReadonlyMap<string, Route> {
+	const files = filesRoutes({ sandbox, placer });
 	const kept = processRoutes(processes.history);
 	return new Map<string, Route>([
 		...commonRoutes(),
 		["/envs", { methods: get, handle: (_, response) => sendJson(response, 200, sandbox.envs) }],
-		["/processes", { methods: get, handle: kept.list }],
-		["/processes/*", { methods: get, handle: kept.one }],
+		["/processes", { own: true, methods: get, handle: kept.list }],
+		["/processes/*", { own: true, methods: get, handle: kept.one }],
 		["/files", { open: true, handle: files.files }],
 		["/files/compose", { methods: post, handle: files.compose }],
 	]);
@@ -108,6 +118,7 @@ function hostRoutes({ config, spawner, sandbox, processes, alive }: Parts): Read
 		[
 			"/dormice/clock",
 			{
+				own: true,
 				methods: post,
 				async handle(request, response) {
 					await beOnTime(text(await readJson(request), "timestamp"), spawner);
@@ -118,6 +129,7 @@ function hostRoutes({ config, spawner, sandbox, processes, alive }: Parts): Read
 		[
 			"/dormice/sync",
 			{
+				own: true,
 				methods: post,
 				async handle(_, response) {
 					await spawner.sync();
@@ -128,6 +140,7 @@ function hostRoutes({ config, spawner, sandbox, processes, alive }: Parts): Read
 		[
 			"/dormice/activity",
 			{
+				own: true,
 				methods: get,
 				handle: async (_, response) => sendJson(response, 200, await activity(processes, alive, config.etc)),
 			},
@@ -135,6 +148,7 @@ function hostRoutes({ config, spawner, sandbox, processes, alive }: Parts): Read
 		[
 			"/dormice/hooks",
 			{
+				own: true,
 				methods: post,
 				async handle(request, response) {
 					const { etc, path } = config;

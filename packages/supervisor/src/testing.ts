@@ -39,6 +39,8 @@ export class TestGuest implements AsyncDisposable {
 				DORMICE_SPAWNER: spawner,
 				DORMICE_RUN_DIRECTORY: join(directory, "run"),
 				DORMICE_METADATA_DIRECTORY: join(directory, "metadata"),
+				DORMICE_STAGING_DIRECTORY: join(directory, "staging"),
+				DORMICE_TEMPORARY_DIRECTORIES: directory,
 				DORMICE_ETC: join(directory, "etc"),
 				DORMICE_OUTPUT_DIRECTORY: join(directory, "output"),
 			},

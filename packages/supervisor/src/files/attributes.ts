@@ -11,6 +11,10 @@ export interface Xattrs {
 	/** False where the file system keeps none. */
 	setXattr(path: string, name: string, value: string): Promise<boolean>;
 	getXattrs(path: string, prefix: string): Promise<Map<string, string>>;
+	/** Those whose names begin with `prefix`. */
+	removeXattrs(path: string, prefix: string): Promise<void>;
+	/** What users set, access lists too, but not what begins with `except`. */
+	copyXattrs(from: string, to: string, except: string): Promise<void>;
 }
 
 /** The metadata of files: in their extended attributes, or where there is no such thing (gVisor's disk) in a store. */
@@ -34,6 +38,18 @@ export class Attributes {
 	/** Gives metadata to a file that has none. */
 	async write(path: string, metadata: Metadata): Promise<void> {
 		if (!(await this.#attach(path, metadata))) await this.#store.keep(path, metadata);
+	}
+
+	/** Gives metadata to a file that is there, in the place of what it had. */
+	async replace(path: string, metadata: Metadata): Promise<void> {
+		await this.#xattrs.removeXattrs(path, PREFIX);
+		await this.forget(path);
+		if (Object.keys(metadata).length > 0) await this.write(path, metadata);
+	}
+
+	/** Gives a file what others have attached to the one whose place it takes. */
+	copyOthers(from: string, to: string): Promise<void> {
+		return this.#xattrs.copyXattrs(from, to, PREFIX);
 	}
 
 	/** Renames a finished upload to its name, with its metadata and without that of the file it replaces. */

@@ -1,19 +1,25 @@
-import { rm, stat } from "node:fs/promises";
+import { realpath, rm, stat } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { DormiceError } from "@dormice/protocol";
 import { filing } from "../errno.ts";
-import { type Placing, placeFile } from "./place.ts";
+import type { Placer, Placing } from "./place.ts";
 import { openRegular, readPart, readSmall, requireRegular } from "./regular.ts";
 
 /** Writes the sources one after the other into `destination`, then removes them. */
-export async function composeFile(sources: readonly string[], destination: string, placing: Placing): Promise<void> {
+export async function composeFile(
+	placer: Placer,
+	{ sources, destination }: { sources: readonly string[]; destination: string },
+	placing: Placing,
+): Promise<void> {
 	if (sources.length === 0) throw new DormiceError("invalid_argument", "source_paths is empty");
 	for (const source of sources) requireRegular(source, await filing(`reading '${source}'`, stat(source)));
-	await placeFile(destination, Readable.from(concatenated(sources)), placing);
+	await placer.place(destination, Readable.from(concatenated(sources)), placing);
+	const written = await filing(`reading '${destination}'`, realpath(destination));
 	for (const source of sources) {
-		if (source === destination) continue;
+		// By whatever name: it is what was just written.
+		if ((await realpath(source).catch(() => source)) === written) continue;
 		await filing(`removing '${source}'`, rm(source));
-		await placing.attributes.forget(source);
+		await placer.attributes.forget(source);
 	}
 }
 

@@ -4,21 +4,21 @@ import { DormiceError } from "@dormice/protocol";
 import { readJson, sendJson, stringList, text } from "../http/json.ts";
 import { basicUser, type Sandbox } from "../sandbox/sandbox.ts";
 import type { User } from "../users/users.ts";
-import type { Attributes } from "./attributes.ts";
 import { composeFile } from "./compose.ts";
 import { sendDownload } from "./download.ts";
+import type { Placer } from "./place.ts";
 import { checkSignature, type Operation } from "./signature.ts";
 import { receiveUpload } from "./upload.ts";
 
 export interface FilesOptions {
 	readonly sandbox: Sandbox;
-	readonly attributes: Attributes;
+	readonly placer: Placer;
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void>;
 
 /** `/files` and `/files/compose`. */
-export function filesRoutes({ sandbox, attributes }: FilesOptions): { files: Handler; compose: Handler } {
+export function filesRoutes({ sandbox, placer }: FilesOptions): { files: Handler; compose: Handler } {
 	return {
 		async files(request, response, url) {
 			if (request.method === "GET" || request.method === "HEAD") {
@@ -27,7 +27,7 @@ export function filesRoutes({ sandbox, attributes }: FilesOptions): { files: Han
 				await sendDownload(sandbox.path(query(url, "path") ?? "", user), request, response);
 			} else if (request.method === "POST") {
 				admit(request, url, "write");
-				const upload = { sandbox, attributes, user: userOf(request, url), path: query(url, "path") };
+				const upload = { sandbox, placer, user: userOf(request, url), path: query(url, "path") };
 				sendJson(response, 200, await receiveUpload(request, upload));
 			} else {
 				throw new DormiceError("route_not_found", `${request.method} is not a method of /files`);
@@ -39,7 +39,7 @@ export function filesRoutes({ sandbox, attributes }: FilesOptions): { files: Han
 			const user = userOf(request, url, text(body, "username"));
 			const sources = stringList(body, "source_paths").map((path) => sandbox.path(path, user));
 			const destination = sandbox.path(text(body, "destination") ?? "", user);
-			await composeFile(sources, destination, { attributes, user, metadata: {} });
+			await composeFile(placer, { sources, destination }, { user, metadata: {} });
 			sendJson(response, 200, { path: destination, name: posix.basename(destination), type: "file" });
 		},
 	};

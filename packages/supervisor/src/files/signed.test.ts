@@ -107,3 +107,12 @@ for (const expiration of ["", "abc", "NaN", "1e400", "1000"]) {
 		assert.equal(answer.status, 401);
 	});
 }
+
+test("a form whose part has no file name is stored by a signed link, as E2B's own test sends it", async () => {
+	const path = join(guest.directory, "signed-form");
+	const form = new FormData();
+	form.append("file", "This is a test file.");
+	const answer = await guest.fetch(link("write", { path, username: "games" }), { method: "POST", body: form });
+	assert.deepEqual([answer.status, await answer.json()], [200, [{ path, name: "signed-form", type: "file" }]]);
+	assert.equal(readFileSync(path, "utf8"), "This is a test file.");
+});

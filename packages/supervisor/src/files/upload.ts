@@ -6,8 +6,9 @@ import { createGunzip } from "node:zlib";
 import { DormiceError } from "@dormice/protocol";
 import { Busboy, type BusboyHeaders } from "@fastify/busboy";
 import type { Sandbox } from "../sandbox/sandbox.ts";
+import type { User } from "../users/users.ts";
 import { type Metadata, metadataOf } from "./metadata.ts";
-import { type Placing, placeFile } from "./place.ts";
+import type { Placer, Placing } from "./place.ts";
 
 /** One uploaded file, as `POST /files` answers it. */
 export interface Uploaded {
@@ -17,15 +18,17 @@ export interface Uploaded {
 	readonly metadata?: Metadata;
 }
 
-export interface Upload extends Pick<Placing, "attributes" | "user"> {
+export interface Upload {
 	readonly sandbox: Sandbox;
+	readonly placer: Placer;
+	readonly user: User;
 	/** From the query; with it, the request carries one file. */
 	readonly path: string | undefined;
 }
 
 /** Stores the files of a request's body, one after the other, never holding one in memory. */
 export async function receiveUpload(request: IncomingMessage, upload: Upload): Promise<Uploaded[]> {
-	const placing: Placing = { ...upload, metadata: metadataOf(request.headers) };
+	const placing = { user: upload.user, metadata: metadataOf(request.headers) };
 	const type = request.headers["content-type"] ?? "";
 	const body = decoded(request);
 	if (type.startsWith("multipart/form-data")) return receiveParts(body, request.headers, upload, placing);
@@ -37,7 +40,7 @@ export async function receiveUpload(request: IncomingMessage, upload: Upload): P
 	}
 	if (!upload.path) throw new DormiceError("invalid_argument", "the query parameter 'path' is missing");
 	const path = upload.sandbox.path(upload.path, upload.user);
-	await placeFile(path, body, placing);
+	await upload.placer.place(path, body, placing);
 	return [uploaded(path, placing.metadata)];
 }
 
@@ -53,21 +56,24 @@ async function receiveParts(
 	let broken: DormiceError | undefined;
 	let current: Readable | undefined;
 	const parser = openParser(headers);
-	const store = async (part: Readable, filename: string) => {
+	const store = async (part: Readable, filename: string | undefined) => {
 		if (upload.path && seen.size > 0) {
 			throw new DormiceError("invalid_argument", "with the query parameter 'path' only one file can be uploaded");
 		}
-		const path = upload.sandbox.path(upload.path || filename, upload.user);
+		const named = upload.path || filename;
+		if (!named) throw new DormiceError("invalid_argument", "a part has no file name, and the query no 'path'");
+		const path = upload.sandbox.path(named, upload.user);
 		if (seen.has(path)) throw new DormiceError("invalid_argument", `the path '${path}' appears twice in one request`);
 		seen.add(path);
 		// The parser says that a part was cut off, and then ends it as if it were whole.
 		const confirm = () => {
 			if (broken) throw broken;
 		};
-		await placeFile(path, part, { ...placing, confirm });
+		await upload.placer.place(path, part, { ...placing, confirm });
 		done.push(uploaded(path, placing.metadata));
 	};
-	parser.on("file", (field, part, filename) => {
+	// The type says that there is a file name; there is none in a part without one.
+	parser.on("file", (field, part, filename: string | undefined) => {
 		current = part;
 		// A part can break before anybody reads it.
 		part.on("error", (error) => {
@@ -90,6 +96,7 @@ async function receiveParts(
 		if (error instanceof DormiceError && error.reason !== "internal") throw error;
 		throw broken ?? (error instanceof DormiceError ? error : malformed(error));
 	}
+	if (upload.path && done.length === 0) throw new DormiceError("invalid_argument", "the form has no part named 'file'");
 	return done;
 }
 
@@ -100,6 +107,8 @@ function openParser(headers: IncomingHttpHeaders): InstanceType<typeof Busboy> {
 		return new Busboy({
 			headers: { ...headers, "content-type": type } satisfies BusboyHeaders,
 			preservePath: true,
+			// By its name: some clients give neither a file name nor a type.
+			isPartAFile: (field) => field === "file",
 			limits,
 		});
 	} catch (error) {

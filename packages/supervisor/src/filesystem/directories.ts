@@ -22,8 +22,10 @@ export async function ensureDirectory(path: string, user: User): Promise<void> {
 		await mkdir(path, 0o755);
 		await lchown(path, user.uid, user.gid);
 	} catch (error) {
-		// Two requests may make the same parent at once.
+		// Two requests may make the same parent at once; a link that leads nowhere is there, and no directory.
 		if (errnoCode(error) !== "EEXIST") throw await filing(`making '${path}'`, Promise.reject(error));
+		if ((await statIfThere(path))?.isDirectory()) return;
+		throw new DormiceError("invalid_argument", `path is not a directory: ${path}`, { cause: error });
 	}
 }
 

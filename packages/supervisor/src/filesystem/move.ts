@@ -1,30 +1,33 @@
-import { cp, lchown, lstat, readdir, rename, rm } from "node:fs/promises";
+import { cp, lchown, lstat, readdir, realpath, rename, rm } from "node:fs/promises";
 import { posix } from "node:path";
 import { errnoCode, filing } from "../errno.ts";
 import type { Attributes } from "../files/attributes.ts";
+import type { Staging } from "../files/staging.ts";
 import type { User } from "../users/users.ts";
 import { ensureDirectory } from "./directories.ts";
 
 export interface Moving {
 	readonly user: User;
 	readonly attributes: Attributes;
+	readonly staging: Staging;
 }
 
 /** Renames, also from one file system to another: `/tmp` is one of its own. Metadata goes along. */
-export async function move(source: string, destination: string, { user, attributes }: Moving): Promise<void> {
+export async function move(source: string, destination: string, moving: Moving): Promise<void> {
+	const { user, attributes } = moving;
 	await filing(`moving '${source}'`, lstat(source));
 	await ensureDirectory(posix.dirname(destination), user);
 	try {
 		await rename(source, destination);
 		await attributes.moved(source, destination);
 	} catch (error) {
-		const work = errnoCode(error) === "EXDEV" ? carry(source, destination, attributes) : Promise.reject(error);
+		const work = errnoCode(error) === "EXDEV" ? carry(source, destination, moving) : Promise.reject(error);
 		await filing(`moving '${source}'`, work);
 	}
 }
 
-async function carry(source: string, destination: string, attributes: Attributes): Promise<void> {
-	const temporary = posix.join(posix.dirname(destination), `.dormice-move-${process.hrtime.bigint().toString(36)}`);
+async function carry(source: string, destination: string, { attributes, staging }: Moving): Promise<void> {
+	const temporary = await staging.path(await realpath(posix.dirname(destination)));
 	try {
 		await cp(source, temporary, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
 		await complete(source, temporary, attributes);

@@ -4,6 +4,7 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { DormiceError, type filesystem as wire } from "@dormice/protocol";
 import { filing } from "../errno.ts";
 import type { Attributes } from "../files/attributes.ts";
+import type { Staging } from "../files/staging.ts";
 import { keepaliveMs, withKeepalive } from "../rpc/streaming.ts";
 import { basicUser, type Sandbox } from "../sandbox/sandbox.ts";
 import type { Spawner } from "../spawner/spawner.ts";
@@ -12,6 +13,7 @@ import { readEntry } from "./entry.ts";
 import { listDirectory } from "./list.ts";
 import { move } from "./move.ts";
 import { Watch } from "./watch.ts";
+import type { Watchers } from "./watchers.ts";
 import { changeEvent, entryInfo } from "./wire.ts";
 
 type Service = ServiceImpl<typeof wire.Filesystem>;
@@ -20,25 +22,28 @@ export interface FilesystemOptions {
 	readonly sandbox: Sandbox;
 	readonly spawner: Spawner;
 	readonly attributes: Attributes;
+	readonly staging: Staging;
+	readonly watchers: Watchers;
 	readonly spawnerPath: string;
 }
 
 /** `filesystem.Filesystem` of the E2B wire. */
-export function filesystemService({ sandbox, spawner, attributes, spawnerPath }: FilesystemOptions): Service {
+export function filesystemService(options: FilesystemOptions): Service {
+	const { sandbox, spawner, attributes, staging, watchers, spawnerPath } = options;
 	const reader = { users: sandbox.users, attributes };
-	const watchers = new Map<string, { watch: Watch; path: string; includeEntry: boolean }>();
+	const kept = new Map<string, { watch: Watch; path: string; includeEntry: boolean }>();
 
 	const userOf = (context: HandlerContext) => sandbox.user(basicUser(context.requestHeader.get("authorization")));
 	const pathOf = (path: string, context: HandlerContext) => sandbox.path(path, userOf(context));
 	const entryOf = async (path: string) => entryInfo(await readEntry(reader, path));
 	const watcherOf = (id: string) => {
-		const watcher = watchers.get(id);
+		const watcher = kept.get(id);
 		if (watcher) return watcher;
 		throw new DormiceError("watcher_not_found", `watcher with id ${id} not found`);
 	};
 	const watch = (request: wire.WatchDirRequest | wire.CreateWatcherRequest, path: string) => {
 		const { recursive, allowNetworkMounts } = request;
-		return Watch.open({ spawner, spawnerPath, path, recursive, allowNetworkMounts });
+		return Watch.open({ spawner, watchers, spawnerPath, path, recursive, allowNetworkMounts });
 	};
 
 	return {
@@ -52,7 +57,7 @@ export function filesystemService({ sandbox, spawner, attributes, spawnerPath }:
 
 		async move(request, context) {
 			const destination = pathOf(request.destination, context);
-			await move(pathOf(request.source, context), destination, { user: userOf(context), attributes });
+			await move(pathOf(request.source, context), destination, { user: userOf(context), attributes, staging });
 			return { entry: await entryOf(destination) };
 		},
 
@@ -85,7 +90,7 @@ export function filesystemService({ sandbox, spawner, attributes, spawnerPath }:
 		async createWatcher(request, context) {
 			const path = pathOf(request.path, context);
 			const id = `w${Array.from({ length: 20 }, () => randomInt(36).toString(36)).join("")}`;
-			watchers.set(id, { watch: await watch(request, path), path, includeEntry: request.includeEntry });
+			kept.set(id, { watch: await watch(request, path), path, includeEntry: request.includeEntry });
 			return { watcherId: id };
 		},
 
@@ -97,7 +102,7 @@ export function filesystemService({ sandbox, spawner, attributes, spawnerPath }:
 
 		async removeWatcher(request) {
 			const { watch } = watcherOf(request.watcherId);
-			watchers.delete(request.watcherId);
+			kept.delete(request.watcherId);
 			await watch[Symbol.asyncDispose]();
 			return {};
 		},

@@ -1,4 +1,5 @@
-import { posix } from "node:path";
+import { isStaged } from "../files/staging.ts";
+import type { Expected } from "./watchers.ts";
 
 export type ChangeKind = "create" | "write" | "remove" | "rename" | "chmod";
 export interface Change {
@@ -25,33 +26,24 @@ const KINDS: readonly (readonly [ChangeKind, number])[] = [
 ];
 const IN_MOVED_TO = 0x80;
 
-const UPLOAD = /^\.dormice-upload-(new|over)-/;
-
-/** The name under which an upload is written before it takes its place. */
-export function uploadName(overwrites: boolean, unique: string): string {
-	return `.dormice-upload-${overwrites ? "over" : "new"}-${unique}`;
-}
-
 /**
- * Makes changes of inotify's events. Uploads are written under a name of their own and then renamed; a watcher is told
- * of the file it knows, as if it had been written in place.
+ * Makes changes of inotify's events. An upload is written elsewhere and then renamed; a watcher is told of it as of a file
+ * that is written in place.
  */
 export class Changes {
-	/** By cookie, the upload that is just being renamed. */
-	readonly #uploads = new Map<number, "new" | "over">();
+	readonly #uploads: Pick<Expected, "take">;
+
+	constructor(uploads: Pick<Expected, "take">) {
+		this.#uploads = uploads;
+	}
 
 	from(event: RawEvent): Change[] {
-		const upload = UPLOAD.exec(posix.basename(event.path))?.[1];
-		if (upload !== undefined) {
-			this.#uploads.clear();
-			if (event.cookie !== 0) this.#uploads.set(event.cookie, upload === "new" ? "new" : "over");
-			return [];
-		}
+		if (isStaged(event.path)) return [];
 		const name = event.path || ".";
-		const placed = event.mask & IN_MOVED_TO ? this.#uploads.get(event.cookie) : undefined;
-		if (placed !== undefined) {
+		const upload = event.mask & IN_MOVED_TO ? this.#uploads.take(name) : undefined;
+		if (upload !== undefined) {
 			const write: Change = { kind: "write", name };
-			return placed === "new" ? [{ kind: "create", name }, write] : [write];
+			return upload === "created" ? [{ kind: "create", name }, write] : [write];
 		}
 		return KINDS.filter(([, bits]) => event.mask & bits).map(([kind]) => ({ kind, name }));
 	}

@@ -1,13 +1,15 @@
-import { stat, statfs } from "node:fs/promises";
+import { realpath, stat, statfs } from "node:fs/promises";
 import { DormiceError } from "@dormice/protocol";
 import { errnoText, filing } from "../errno.ts";
 import { bestEffort, log } from "../log.ts";
 import type { Spawned, Spawner } from "../spawner/spawner.ts";
 import { Subscription } from "../subscription.ts";
 import { type Change, Changes, type RawEvent } from "./watch-events.ts";
+import type { Expected, Watchers } from "./watchers.ts";
 
 export interface WatchOptions {
 	readonly spawner: Spawner;
+	readonly watchers: Watchers;
 	/** The spawner's own binary. */
 	readonly spawnerPath: string;
 	readonly path: string;
@@ -33,19 +35,21 @@ export class Watch implements AsyncDisposable {
 	readonly changes: Subscription<Change>;
 	readonly #spawner: Spawner;
 	readonly #child: Spawned;
-	readonly #mapping = new Changes();
+	readonly #mapping: Changes;
 	readonly #ready = Promise.withResolvers<void>();
 	#isReady = false;
 	#rest: Buffer = Buffer.alloc(0);
 
-	private constructor(spawner: Spawner, child: Spawned) {
+	private constructor({ spawner, watchers }: WatchOptions, child: Spawned, uploads: Expected) {
 		this.#spawner = spawner;
 		this.#child = child;
+		this.#mapping = new Changes(uploads);
 		this.changes = new Subscription(BACKLOG_EVENTS, () => child.stdout.resume());
 		child.stdout.on("data", (bytes) => this.#receive(bytes));
 		child.stderr?.on("data", (bytes) => log("warn", "a watch reports", { text: String(bytes) }));
 		child.stdout.once("close", () => {
 			this.#ready.reject(new DormiceError("internal", "the watch ended before it began"));
+			watchers.remove(uploads);
 			this.changes.end();
 		});
 	}
@@ -59,6 +63,7 @@ export class Watch implements AsyncDisposable {
 		if (network && !options.allowNetworkMounts) {
 			throw new DormiceError("invalid_argument", `cannot watch path on network filesystem: ${path} (${network})`);
 		}
+		const root = await filing(`watching '${path}'`, realpath(path));
 		const child = await spawner.spawn({
 			file: spawnerPath,
 			args: ["watch", path, ...(recursive ? ["-r"] : [])],
@@ -69,7 +74,8 @@ export class Watch implements AsyncDisposable {
 			groups: [0],
 			stdin: false,
 		});
-		const watch = new Watch(spawner, child);
+		const uploads = options.watchers.add(root);
+		const watch = new Watch(options, child, uploads);
 		await watch.#ready.promise;
 		return watch;
 	}

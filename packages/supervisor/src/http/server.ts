@@ -16,6 +16,8 @@ export interface Route {
 	readonly methods?: readonly string[];
 	/** It needs no access token, or checks one itself. */
 	readonly open?: boolean;
+	/** Our own, and none of E2B's wire: its refusals say their reason too. */
+	readonly own?: boolean;
 }
 
 export interface ServerOptions {
@@ -74,21 +76,22 @@ export class HttpServer implements AsyncDisposable {
 	async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
 		const { from, rpc, admits } = this.#options;
 		this.#garbage.watch(request, response);
+		let route: Route | undefined;
 		try {
 			if (from === undefined && allowCrossOrigin(request, response)) return;
 			const url = parseUrl(request);
-			const route = this.#route(url.pathname);
+			route = this.#route(url.pathname);
 			const token = request.headers["x-access-token"];
 			if (!route?.open && admits?.(typeof token === "string" ? token : undefined) === false) {
 				throw new DormiceError("unauthenticated", UNAUTHORIZED);
 			}
 			const call = rpc?.(url.pathname);
 			if (call) return await call(request, response);
-			if (!route) return sendNotFound(response, url);
-			if (route.methods && !route.methods.includes(request.method ?? "")) return sendNotFound(response, url);
+			if (!route) return sendNotFound(response);
+			if (route.methods && !route.methods.includes(request.method ?? "")) return sendNotFound(response);
 			await route.handle(request, response, url);
 		} catch (error) {
-			fail(error, request, response);
+			fail(error, request, response, { withReason: route?.own === true });
 		}
 	}
 
@@ -109,12 +112,17 @@ function parseUrl(request: IncomingMessage): URL {
 	return url;
 }
 
-function sendNotFound(response: ServerResponse, url: URL): void {
-	sendJson(response, 404, { code: 404, message: "path not found", path: url.pathname });
+function sendNotFound(response: ServerResponse): void {
+	sendJson(response, 404, { code: 404, message: "path not found" });
 }
 
 /** A failure that can still be said is said; one in the middle of an answer can only cut it short. */
-function fail(error: unknown, request: IncomingMessage, response: ServerResponse): void {
+function fail(
+	error: unknown,
+	request: IncomingMessage,
+	response: ServerResponse,
+	{ withReason }: { withReason: boolean },
+): void {
 	const known = error instanceof DormiceError ? error : undefined;
 	const status = known?.status ?? 500;
 	if (status >= 500 && status !== 507 && !request.destroyed) {
@@ -128,5 +136,9 @@ function fail(error: unknown, request: IncomingMessage, response: ServerResponse
 		if (/^(content|vary|last|accept)/.test(name)) response.removeHeader(name);
 	// What is left of an upload is read and dropped: closing on it would reset the connection and lose the answer.
 	request.unpipe().resume();
-	sendJson(response, status, { code: status, reason: known?.reason, message: known?.message ?? "internal error" });
+	const message = known?.message ?? "internal error";
+	const reason = known?.reason ?? "internal";
+	// For our own clients; the body of E2B's routes has exactly two fields.
+	response.setHeader("Dormice-Reason", reason);
+	sendJson(response, status, { code: status, ...(withReason && { reason }), message });
 }

@@ -18,6 +18,13 @@ export interface Chunk {
 const CHUNK_BYTES: Readonly<Record<Channel, number>> = { stdout: 32768, stderr: 32768, pty: 16384 };
 /** How long a pipe must be silent, after its process has ended, to count as empty. */
 const QUIET_MS = 100;
+/**
+ * How long what comes after the end still counts, once all is there that was written before: `tee` and its like end a little
+ * later than their shell. A terminal's relay does not say how much it holds.
+ */
+const GRACE_MS = { counted: 250, uncounted: 1000 } as const;
+/** What Node asks a pipe for. */
+const READ_BYTES = 65536;
 /** More than a pipe and our buffers hold: whatever comes after this much was written after the process ended. */
 const LEFTOVER_BYTES = 512 * 1024;
 
@@ -35,6 +42,15 @@ export class Output {
 	#drained: (() => void) | undefined;
 	#quiet: NodeJS.Timeout | undefined;
 	#silent: NodeJS.Immediate | undefined;
+	#grace: NodeJS.Timeout | undefined;
+	#graceEndsAt = Number.POSITIVE_INFINITY;
+	/**
+	 * By pipe, what is still to come of what was written before the end: at most `bytes`, the first `buffered` of them read
+	 * already.
+	 */
+	#owed: Map<Socket, { bytes: number; buffered: number }> | undefined;
+	/** By pipe, when it last gave something, or could have. */
+	readonly #lookedAt = new Map<Socket, number>();
 	#leftoverBytes = 0;
 	#paused = false;
 	#flowing = false;
@@ -71,6 +87,7 @@ export class Output {
 			socket.on("data", (bytes) => {
 				transcript.append(bytes);
 				this.#deliver(channel, bytes);
+				this.#count(socket, bytes.length);
 			});
 			// EIO is how a terminal says that its last program is gone; the end follows.
 			socket.on("error", () => socket.destroy());
@@ -93,20 +110,76 @@ export class Output {
 			if (full) socket.pause();
 			else socket.resume();
 		}
-		this.#rearm();
+		this.#resume();
 	}
 
 	/**
-	 * Called when the process has ended: resolves when all it wrote has been delivered. A background child may hold the
-	 * pipes open for ever, so silence also counts as the end. Reading goes on after that, into nothing: the child
+	 * Called when the process has ended, with how much waited in each of its pipes then: resolves when all it wrote has been
+	 * delivered. A background child may hold the pipes open for ever, and write all the time, so silence counts as the end,
+	 * and so does a while after the last byte that was there. Reading goes on after that, into nothing: the child
 	 * would die of a broken pipe.
 	 */
-	drain(): Promise<void> {
+	drain(unread: readonly (number | undefined)[]): Promise<void> {
 		if (this.#open.size === 0) return Promise.resolve();
+		const owed = this.#sources.map(({ socket }, i) => [socket, unread[i] ?? Number.NaN] as const);
+		if (owed.every(([, bytes]) => !Number.isNaN(bytes)))
+			this.#owed = new Map(
+				owed.map(([socket, bytes]) => {
+					const buffered = socket.readableLength;
+					return [socket, { bytes: bytes + buffered, buffered }];
+				}),
+			);
 		return new Promise((resolve) => {
 			this.#drained = resolve;
-			this.#rearm();
+			this.#graceEndsAt = performance.now() + this.#graceMs;
+			this.#resume();
 		});
+	}
+
+	get #graceMs(): number {
+		return this.#owed ? GRACE_MS.counted : GRACE_MS.uncounted;
+	}
+
+	/** Reading goes on, after the end. */
+	#resume(): void {
+		this.#rearm();
+		if (!this.#drained || this.#paused) return;
+		const now = performance.now();
+		for (const socket of this.#open) this.#lookedAt.set(socket, now);
+		if (!this.#owed) this.#graceEndsAt = now + this.#graceMs;
+		this.#allow(Math.max(0, this.#graceEndsAt - now));
+	}
+
+	#allow(ms: number): void {
+		clearTimeout(this.#grace);
+		this.#grace = setTimeout(() => {
+			setImmediate(() => {
+				if (!this.#finishIfPaid() && !this.#paused) this.#allow(QUIET_MS);
+			});
+		}, ms);
+	}
+
+	#count(socket: Socket, bytes: number): void {
+		if (!this.#drained) return;
+		this.#lookedAt.set(socket, performance.now());
+		const owed = this.#owed?.get(socket);
+		if (owed) {
+			// A read that was given less than it asked for has emptied the pipe.
+			if (owed.buffered <= 0 && bytes < READ_BYTES) owed.bytes = 0;
+			owed.bytes -= bytes;
+			owed.buffered -= bytes;
+		}
+		if (performance.now() > this.#graceEndsAt) this.#finishIfPaid();
+	}
+
+	#finishIfPaid(): boolean {
+		const quietSince = performance.now() - QUIET_MS;
+		const isPaid = [...this.#open].every((socket) => {
+			const owed = this.#owed?.get(socket)?.bytes ?? 0;
+			return owed <= 0 || (!this.#paused && (this.#lookedAt.get(socket) ?? 0) < quietSince);
+		});
+		if (isPaid && this.#drained) this.#finish();
+		return isPaid;
 	}
 
 	#deliver(channel: Channel, bytes: Buffer): void {
@@ -117,7 +190,7 @@ export class Output {
 		this.regulate();
 		if (!this.#drained) return;
 		this.#leftoverBytes += bytes.length;
-		if (this.#leftoverBytes > LEFTOVER_BYTES) this.#finish();
+		if (!this.#owed && this.#leftoverBytes > LEFTOVER_BYTES) this.#finish();
 		else this.#rearm();
 	}
 
@@ -137,6 +210,7 @@ export class Output {
 
 	#finish(): void {
 		this.#disarm();
+		clearTimeout(this.#grace);
 		for (const subscription of this.#subscribers) subscription.end();
 		this.#subscribers.clear();
 		for (const { transcript } of this.#sources) transcript.close();

@@ -39,6 +39,7 @@ export class GuestProcess {
 	readonly #spawned: Spawned;
 	readonly #output: Output;
 	readonly #overdue = new AbortController();
+	#hasExited = false;
 	#lifetime: NodeJS.Timeout | undefined;
 
 	private constructor(spawner: Spawner, spawned: Spawned, init: ProcessInit) {
@@ -79,6 +80,11 @@ export class GuestProcess {
 	get subscribers(): number {
 		const transcripts = [...this.transcripts.values()];
 		return this.#output.subscribers + transcripts.reduce((sum, transcript) => sum + transcript.followers, 0);
+	}
+
+	/** From the end of the process itself on, while what it wrote may still be on its way. */
+	get hasExited(): boolean {
+		return this.#hasExited;
 	}
 
 	/** Fires when the process has outlived its limit, with `deadline_exceeded`; the process is then being killed. */
@@ -132,9 +138,11 @@ export class GuestProcess {
 	}
 
 	async #watch(): Promise<Ending> {
-		const ending = readWaitStatus(await this.#spawned.exited);
+		const { status, unread } = await this.#spawned.exited;
+		this.#hasExited = true;
+		const ending = readWaitStatus(status);
 		clearTimeout(this.#lifetime);
-		await this.#output.drain();
+		await this.#output.drain(unread);
 		this.#spawned.stdin?.destroy();
 		const { release } = this.#spawned;
 		if (this.#output.isHeld) release({ isHeld: true });

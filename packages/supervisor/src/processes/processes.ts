@@ -142,7 +142,7 @@ export class Processes {
 	/** As `find`, but only what still runs. */
 	findRunning(selector: Selector): GuestProcess {
 		const process = this.find(selector);
-		if (!process.ending) return process;
+		if (!process.hasExited) return process;
 		throw new DormiceError("process_not_found", `process with pid ${process.pid} not found`);
 	}
 

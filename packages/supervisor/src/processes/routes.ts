@@ -26,8 +26,7 @@ export function processRoutes(history: History): { list: Handler; one: Handler }
 		list: (_, response) => sendJson(response, 200, history.list().map(describe)),
 		async one(request, response, url) {
 			const [, pid, rest] = /^\/processes\/(\d{1,10})(\/output)?$/.exec(url.pathname) ?? [];
-			if (pid === undefined)
-				return sendJson(response, 404, { code: 404, message: "path not found", path: url.pathname });
+			if (pid === undefined) return sendJson(response, 404, { code: 404, message: "path not found" });
 			const process = history.find(Number(pid), offset(url, "started"));
 			if (rest === undefined) return sendJson(response, 200, describe(process));
 			await sendOutput(process, request, response, url);

@@ -87,7 +87,7 @@ export async function runAsRoot(
 		spawner.signal(process.pid, SIGKILL).catch(() => undefined);
 	}, limitMs);
 	try {
-		return await process.exited;
+		return (await process.exited).status;
 	} finally {
 		clearTimeout(timer);
 	}

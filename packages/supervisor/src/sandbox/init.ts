@@ -9,6 +9,7 @@ import type { Spawner } from "../spawner/spawner.ts";
 import { beBorn, readBirth } from "./birth.ts";
 import { beOnTime } from "./clock.ts";
 import { readHook, runHook } from "./hooks.ts";
+import { writeOwnName } from "./hosts.ts";
 import { keepIntroduction } from "./introduction.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -57,7 +58,10 @@ export async function initSandbox(body: JsonObject, options: InitOptions): Promi
 	const introduced = isIntroduced(runDirectory);
 	const work = [bestEffort("writing the identity files", writeIdentity(runDirectory, sandbox.fixedEnvs))];
 	if (!introduced) work.push(bestEffort("noting the template's processes", alive.adoptTemplate()));
-	if (hostname) work.push(bestEffort("setting the hostname", spawner.setHostname(hostname)));
+	if (hostname) {
+		work.push(bestEffort("setting the hostname", spawner.setHostname(hostname)));
+		work.push(bestEffort("writing the hostname into /etc/hosts", writeOwnName(options.etc, hostname)));
+	}
 	work.push(beOnTime(text(body, "timestamp"), spawner));
 	// The host says it again when it heard no answer.
 	const isBorn = birth !== undefined && sandbox.machineId !== birth.machineId;

@@ -14,12 +14,18 @@ export const OP = {
 	release: 12,
 	list: 13,
 	reseed: 14,
+	removeXattrs: 15,
+	copyXattrs: 16,
 } as const;
 
 export const EVENT_EXITED = 1;
 export const NO_FD = 0xffffffff;
+export const UNKNOWN = 0xffffffff;
 export const FLAGS = { pty: 1, stdin: 2 } as const;
 export const STAGE = { setup: 1, identity: 2, cwd: 3, exec: 4 } as const;
+
+/** What the spawner takes; it hangs up on more. */
+export const LARGEST_FRAME_BYTES = 16 << 20;
 
 /** Builds one frame. */
 export class FrameWriter {

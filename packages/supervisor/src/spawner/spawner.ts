@@ -4,7 +4,19 @@ import { constants as os } from "node:os";
 import { DormiceError } from "@dormice/protocol";
 import { errnoText } from "../errno.ts";
 import { bestEffort } from "../log.ts";
-import { EVENT_EXITED, FLAGS, type FrameReader, FrameSplitter, FrameWriter, NO_FD, OP, STAGE } from "./frame.ts";
+import {
+	EVENT_EXITED,
+	FLAGS,
+	type FrameReader,
+	FrameSplitter,
+	FrameWriter,
+	LARGEST_FRAME_BYTES,
+	NO_FD,
+	OP,
+	STAGE,
+	UNKNOWN,
+} from "./frame.ts";
+import { checkSize, tooLarge } from "./size.ts";
 
 /** A program to run, everything resolved. */
 export interface Order {
@@ -29,8 +41,7 @@ export interface Spawned {
 	readonly stdin: Socket | undefined;
 	readonly stdout: Socket;
 	readonly stderr: Socket | undefined;
-	/** Resolves to the wait status. */
-	readonly exited: Promise<number>;
+	readonly exited: Promise<Exit>;
 	/** The program reads the end of its input, once what was written is read. */
 	closeStdin(): void;
 	/**
@@ -38,6 +49,13 @@ export interface Spawned {
 	 * `isHeld`, something it left behind may still write, of which nothing needs to be kept.
 	 */
 	release(options: { isHeld: boolean }): void;
+}
+
+export interface Exit {
+	/** As wait(2) has it. */
+	readonly status: number;
+	/** How many bytes of stdout and stderr were still to be read then; undefined where that cannot be known. */
+	readonly unread: readonly [number | undefined, number | undefined];
 }
 
 /** One that a supervisor before this one started. */
@@ -54,7 +72,7 @@ export class Spawner implements AsyncDisposable {
 	readonly pid: number;
 	readonly #splitter = new FrameSplitter();
 	readonly #waiting = new Map<number, Answered>();
-	readonly #exits = new Map<number, (status: number) => void>();
+	readonly #exits = new Map<number, (exit: Exit) => void>();
 	/** Resolves when the spawner is gone; nothing can be done then but end. */
 	readonly closed: Promise<void>;
 	#lastId = 0;
@@ -72,7 +90,8 @@ export class Spawner implements AsyncDisposable {
 	}
 
 	/** Runs a program. Fails with `invalid_argument` when it cannot be started as asked. */
-	spawn(order: Order): Promise<Spawned> {
+	async spawn(order: Order): Promise<Spawned> {
+		checkSize(order);
 		const { promise, resolve, reject } = Promise.withResolvers<Spawned>();
 		const fill = (frame: FrameWriter) => {
 			frame.u32((order.pty ? FLAGS.pty : 0) | (order.stdin ? FLAGS.stdin : 0));
@@ -109,8 +128,8 @@ export class Spawner implements AsyncDisposable {
 				while (!results.empty) {
 					const pid = results.u32();
 					const hasEnded = results.u32() === 1;
-					const status = results.u32();
-					const exited = hasEnded ? Promise.resolve(status) : this.#exitOf(pid);
+					const exit = readExit(results);
+					const exited = hasEnded ? Promise.resolve(exit) : this.#exitOf(pid);
 					const fds = readFds(results);
 					found.push({ ...this.#spawned(pid, exited, fds, { mayHaveNoStdin: true }), note: results.string() });
 				}
@@ -122,13 +141,17 @@ export class Spawner implements AsyncDisposable {
 		return promise;
 	}
 
-	/** Signals the process group of a process that was spawned here. */
+	/**
+	 * Signals the process group of a process that was spawned here; SIGKILL for a terminal's ends what the terminal runs too.
+	 * `process_not_found` when it has ended.
+	 */
 	signal(pid: number, signal: number): Promise<void> {
-		return this.#do("signal the process", OP.signal, (frame) => frame.u32(pid).u32(signal));
+		return this.#about(pid, "signal the process", OP.signal, (frame) => frame.u32(pid).u32(signal));
 	}
 
+	/** `process_not_found` when it has ended. */
 	resize(pid: number, columns: number, rows: number): Promise<void> {
-		return this.#do("resize the terminal", OP.resize, (frame) => frame.u32(pid).u32(columns).u32(rows));
+		return this.#about(pid, "resize the terminal", OP.resize, (frame) => frame.u32(pid).u32(columns).u32(rows));
 	}
 
 	/** sync(2). */
@@ -166,11 +189,7 @@ export class Spawner implements AsyncDisposable {
 	async setXattr(path: string, name: string, value: string): Promise<boolean> {
 		const { errno } = await this.#call(OP.setXattr, (frame) => frame.string(path).string(name).string(value));
 		if (errno === os.errno.EOPNOTSUPP) return false;
-		if (errno !== 0)
-			throw new DormiceError(
-				errno === os.errno.ENOSPC ? "disk_full" : "internal",
-				`cannot store metadata: ${errnoText(errno)}`,
-			);
+		if (errno !== 0) throw attributeError(errno);
 		return true;
 	}
 
@@ -182,9 +201,32 @@ export class Spawner implements AsyncDisposable {
 		return found;
 	}
 
+	/** Removes the extended attributes whose name starts with `prefix`. */
+	async removeXattrs(path: string, prefix: string): Promise<void> {
+		const { errno } = await this.#call(OP.removeXattrs, (frame) => frame.string(path).string(prefix));
+		if (errno !== 0) throw attributeError(errno);
+	}
+
+	/** Copies what users attached to a file, access lists too, but not what starts with `except`. */
+	async copyXattrs(from: string, to: string, except: string): Promise<void> {
+		const { errno } = await this.#call(OP.copyXattrs, (frame) => frame.string(from).string(to).string(except));
+		if (errno !== 0) throw attributeError(errno);
+	}
+
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.#socket.destroy();
 		await this.closed;
+	}
+
+	async #about(pid: number, what: string, op: number, fill: Fill): Promise<void> {
+		try {
+			await this.#do(what, op, fill);
+		} catch (error) {
+			const errno = error instanceof DormiceError ? (error.cause as { errno?: number } | undefined)?.errno : undefined;
+			// EIO: its terminal is gone.
+			if (errno !== os.errno.ESRCH && errno !== os.errno.EIO) throw error;
+			throw new DormiceError("process_not_found", `process with pid ${pid} not found`, { cause: error });
+		}
 	}
 
 	async #do(what: string, op: number, fill: Fill): Promise<void> {
@@ -194,16 +236,11 @@ export class Spawner implements AsyncDisposable {
 		}
 	}
 
-	#exitOf(pid: number): Promise<number> {
+	#exitOf(pid: number): Promise<Exit> {
 		return new Promise((exit) => this.#exits.set(pid, exit));
 	}
 
-	#spawned(
-		pid: number,
-		exited: Promise<number>,
-		[input, output, errors]: Fds,
-		{ mayHaveNoStdin = false } = {},
-	): Spawned {
+	#spawned(pid: number, exited: Promise<Exit>, [input, output, errors]: Fds, { mayHaveNoStdin = false } = {}): Spawned {
 		try {
 			let stdin: Socket | undefined;
 			try {
@@ -240,10 +277,14 @@ export class Spawner implements AsyncDisposable {
 		return new Promise((resolve) => this.#send(op, fill, (errno, results) => resolve({ errno, results })));
 	}
 
+	/** Throws `invalid_argument` for what is longer than the spawner takes: it would hang up, and end us. */
 	#send(op: number, fill: Fill, answered: Answered): void {
 		const id = ++this.#lastId;
+		const frame = fill(new FrameWriter().u32(id).u32(op)).finish();
+		if (frame.length > LARGEST_FRAME_BYTES)
+			throw new DormiceError("invalid_argument", `a request of ${frame.length} bytes is more than can be passed on`);
 		this.#waiting.set(id, answered);
-		this.#socket.write(fill(new FrameWriter().u32(id).u32(op)).finish());
+		this.#socket.write(frame);
 	}
 
 	#receive(frame: FrameReader): void {
@@ -255,7 +296,7 @@ export class Spawner implements AsyncDisposable {
 			answered?.(errnoOrEvent, frame);
 		} else if (errnoOrEvent === EVENT_EXITED) {
 			const pid = frame.u32();
-			this.#exits.get(pid)?.(frame.u32());
+			this.#exits.get(pid)?.(readExit(frame));
 			this.#exits.delete(pid);
 		}
 	}
@@ -267,6 +308,12 @@ export class Spawner implements AsyncDisposable {
 		const readable = mode === constants.O_RDONLY;
 		return new Socket({ fd: own, readable, writable: !readable });
 	}
+}
+
+function readExit(frame: FrameReader): Exit {
+	const [status, ...unread] = [frame.u32(), frame.u32(), frame.u32()] as const;
+	const known = (bytes: number) => (bytes === UNKNOWN ? undefined : bytes);
+	return { status, unread: [known(unread[0]), known(unread[1])] };
 }
 
 /** The spawner's descriptors of a process: input, output, errors. */
@@ -286,6 +333,11 @@ export function ignoreOutput({ stdout, stderr, exited, release }: Spawned): void
 	void Promise.all([exited, ...closed]).then(() => release({ isHeld: false }));
 }
 
+function attributeError(errno: number): DormiceError {
+	const isFull = errno === os.errno.ENOSPC || errno === os.errno.EDQUOT;
+	return new DormiceError(isFull ? "disk_full" : "internal", `cannot store metadata: ${errnoText(errno)}`);
+}
+
 function spawnError(order: Order, errno: number, stage: number): DormiceError {
 	const text = errnoText(errno);
 	if (stage === STAGE.cwd) {
@@ -293,6 +345,7 @@ function spawnError(order: Order, errno: number, stage: number): DormiceError {
 		const message = missing ? `cwd '${order.cwd}' does not exist` : `cannot enter cwd '${order.cwd}': ${text}`;
 		return new DormiceError("invalid_argument", message);
 	}
+	if (stage === STAGE.exec && errno === os.errno.E2BIG) return tooLarge();
 	const reason = stage === STAGE.exec ? "invalid_argument" : "internal";
 	return new DormiceError(reason, `error starting process '${order.file}': ${text}`);
 }
