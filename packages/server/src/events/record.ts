@@ -18,6 +18,7 @@ export type EventKind =
 	| "checkpointed"
 	| "rolled_back"
 	| "generation_corrupt"
+	| "disk_repaired"
 	| "killed";
 
 export interface NewEvent {

@@ -58,6 +58,7 @@ const SENTENCES: Record<string, string> = {
 	crashed: "The sandbox's processes were lost",
 	recovered: "The sandbox was brought back",
 	recovery_failed: "Bringing the sandbox back failed; it is tried again",
+	disk_repaired: "The sandbox's disk had errors, which were repaired before it was used",
 	killed: "The sandbox was killed",
 };
 
@@ -65,7 +66,7 @@ const SENTENCES: Record<string, string> = {
 export function eventEntry({ at, kind, reason, durationMs, detail }: EventRow): LogEntry {
 	return {
 		timestamp: at,
-		level: kind.endsWith("_failed") || kind === "crashed" ? "warn" : "info",
+		level: kind.endsWith("_failed") || kind === "crashed" || kind === "disk_repaired" ? "warn" : "info",
 		message: SENTENCES[kind] ?? kind,
 		fields: {
 			logger: "dormice",
