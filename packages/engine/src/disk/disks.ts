@@ -181,12 +181,16 @@ const GAVE_UP =
 /** Of what e2fsck said: what it corrected, without its headings, paths and totals. */
 export function corrections(said: string): string {
 	const lines = said.split("\n").map((line) => line.replace(/^\/dev\/fd\/\d+: /, "").trim());
-	const told = lines.filter((line) => line !== "" && !/^(e2fsck \d|Pass \d|\*{5}|\d+\/\d+ files|.* contains a file system)/.test(line));
+	const told = lines.filter(
+		(line) => line !== "" && !/^(e2fsck \d|Pass \d|\*{5}|\d+\/\d+ files|.* contains a file system)/.test(line),
+	);
 	return [...new Set(told)].join(" ").slice(0, MAX_CORRECTIONS) || "Its error flag was cleared.";
 }
 
 function damaged(id: string, cause: unknown): DormiceError {
-	return new DormiceError("disk_damaged", `The disk of sandbox ${id} is damaged, and could not be repaired.`, { cause });
+	return new DormiceError("disk_damaged", `The disk of sandbox ${id} is damaged, and could not be repaired.`, {
+		cause,
+	});
 }
 
 /** Of the kernel and of our helper: the file system has errors. */
