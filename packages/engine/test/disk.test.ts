@@ -3,11 +3,14 @@ import { execFileSync } from "node:child_process";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { newId } from "@dormice/protocol";
+import { FullPool } from "../../../test/torture/full-pool.ts";
 import { inside, refusedAs, TestEngine } from "./engine.ts";
 
 const LIMITS = { cpuCount: 1, memoryMib: 256, diskMib: 256, pids: 256 };
 const OWN_DISK = { case: "ownDisk", value: true } as const;
+const MIB = 1 << 20;
 const JOURNAL_ERRNO = 0x20;
 type Isolation = "gvisor" | "microvm";
 
@@ -38,7 +41,10 @@ async function boot(sandboxId: string, isolation: Isolation) {
 }
 
 function debugfs(image: string, request: string): string {
-	return execFileSync("debugfs", ["-w", "-R", request, image], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+	return execFileSync("debugfs", ["-w", "-R", request, image], {
+		encoding: "utf8",
+		stdio: ["ignore", "pipe", "ignore"],
+	});
 }
 
 function blockSizeOf(image: string): number {
@@ -91,5 +97,37 @@ test("a disk that cannot be mended is no sandbox, and stays for who looks at it"
 		await refusedAs("disk_damaged", engine.client.boot({ sandboxId, limits: LIMITS, source: OWN_DISK, isolation }));
 	const [left] = (await engine.client.list({})).sandboxes.filter((one) => one.sandboxId === sandboxId);
 	assert.equal(left?.state, "stopped");
+	await engine.client.destroy({ sandboxId, forget: true });
+});
+
+test("a guest cannot take the last of the pool: its disk is full before, whole, and grows again when there is room", async () => {
+	const sandboxId = newId("sandbox");
+	const source = { case: "rootfsId", value: rootfsId } as const;
+	const limits = { ...LIMITS, memoryMib: 512, diskMib: 4096 };
+	const { sandbox } = await engine.client.boot({ sandboxId, limits, source, isolation: "gvisor" });
+	const guest = await inside(sandbox?.address ?? "");
+	await guest.run("echo here > /root/here; sync");
+	{
+		using _ = new FullPool(engine.config.data, { leaveBytes: 700 * MIB });
+		// The engine sees that little is left; a guest alone does not take all of a pool within a second.
+		await sleep(1_500);
+		assert.match(await guest.run("dd if=/dev/zero of=/root/much bs=1M count=3000 conv=fsync"), /No space left/);
+		const { poolFreeBytes } = await engine.client.probe({});
+		assert.ok(poolFreeBytes > 0n, "something is left");
+		// Longer than a journal waits. What has its blocks is still written.
+		for (let second = 0; second < 8; second++) {
+			assert.equal(
+				await guest.run("echo there | dd of=/root/here conv=notrunc,fsync status=none; cat /root/here"),
+				"there",
+			);
+			await sleep(1_000);
+		}
+		assert.equal(await guest.run("rm /root/much; sync"), "");
+	}
+	const deadline = Date.now() + 10_000;
+	while ((await guest.run("head -c 20M /dev/zero > /root/again && echo fits")) !== "fits")
+		assert.ok(Date.now() < deadline, "it does not grow again");
+	await engine.client.destroy({ sandboxId, keepDisk: true });
+	assert.equal((await boot(sandboxId, "gvisor")).repaired, "", "it was never hurt");
 	await engine.client.destroy({ sandboxId, forget: true });
 });

@@ -15,6 +15,8 @@ import {
 	memoryLimit,
 } from "./hierarchy.ts";
 
+type Usage = { cpuUs: number; memoryBytes: number; cacheBytes: number; dirtyBytes: number; tasks: number };
+
 /** The cgroups of this platform: one parent, a child for each sandbox, in v1 once in each controller. */
 export class Cgroups {
 	readonly hierarchy: Hierarchy;
@@ -158,21 +160,23 @@ export class Cgroups {
 		for (const dir of [...this.#parents(), ...this.#otherDirs("")]) await removeWhenEmpty(dir, Date.now() + 1_000);
 	}
 
-	/** CPU time and memory in use, of the guest and its kernel together. */
-	async usage(id: string): Promise<{ cpuUs: number; memoryBytes: number; cacheBytes: number; tasks: number }> {
+	/** CPU time and memory in use, of the guest and its kernel together; of the cache, what is still to be written. */
+	async usage(id: string): Promise<Usage> {
 		const read = async (controller: Controller, file: string) =>
 			readFile(join(this.#dir(controller, id), file), "utf8");
 		const tasks = Number(await read("pids", "pids.current"));
+		const stat = await read("memory", "memory.stat");
+		const ofStat = (name: string) => Number(new RegExp(`^${name} (\\d+)`, "m").exec(stat)?.[1] ?? 0);
 		if (this.hierarchy.version === "v2") {
 			const cpu = /usage_usec (\d+)/.exec(await read("cpu", "cpu.stat"))?.[1];
-			const cache = /^file (\d+)/m.exec(await read("memory", "memory.stat"))?.[1];
 			const memoryBytes = Number(await read("memory", "memory.current"));
-			return { cpuUs: Number(cpu ?? 0), memoryBytes, cacheBytes: Number(cache ?? 0), tasks };
+			const [cacheBytes, dirtyBytes] = [ofStat("file"), ofStat("file_dirty")];
+			return { cpuUs: Number(cpu ?? 0), memoryBytes, cacheBytes, dirtyBytes, tasks };
 		}
-		const cache = /^total_cache (\d+)/m.exec(await read("memory", "memory.stat"))?.[1];
 		const memoryBytes = Number(await read("memory", "memory.usage_in_bytes"));
 		const cpuNs = Number(await read("cpuacct", "cpuacct.usage"));
-		return { cpuUs: Math.round(cpuNs / 1000), memoryBytes, cacheBytes: Number(cache ?? 0), tasks };
+		const [cacheBytes, dirtyBytes] = [ofStat("total_cache"), ofStat("total_dirty")];
+		return { cpuUs: Math.round(cpuNs / 1000), memoryBytes, cacheBytes, dirtyBytes, tasks };
 	}
 
 	async #setFrozen(id: string, frozen: boolean): Promise<void> {
