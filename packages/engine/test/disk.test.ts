@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { newId } from "@dormice/protocol";
-import { FullPool } from "../../../test/torture/full-pool.ts";
 import { inside, refusedAs, TestEngine } from "./engine.ts";
 
 const LIMITS = { cpuCount: 1, memoryMib: 256, diskMib: 256, pids: 256 };
@@ -100,6 +99,20 @@ test("a disk that cannot be mended is no sandbox, and stays for who looks at it"
 	await engine.client.destroy({ sandboxId, forget: true });
 });
 
+/** Takes all of the pool but so many bytes, until it is disposed of. */
+function takePool(leaveBytes: number): Disposable {
+	const pool = join(engine.config.data, "pool");
+	const filler = join(pool, "filler");
+	const { bsize, bavail } = statfsSync(pool);
+	execFileSync("fallocate", ["-l", String(bsize * bavail - leaveBytes), filler]);
+	return {
+		[Symbol.dispose]: () => {
+			rmSync(filler);
+			execFileSync("sync", ["-f", pool]);
+		},
+	};
+}
+
 test("a guest cannot take the last of the pool: its disk is full before, whole, and grows again when there is room", async () => {
 	const sandboxId = newId("sandbox");
 	const source = { case: "rootfsId", value: rootfsId } as const;
@@ -108,7 +121,7 @@ test("a guest cannot take the last of the pool: its disk is full before, whole, 
 	const guest = await inside(sandbox?.address ?? "");
 	await guest.run("echo here > /root/here; sync");
 	{
-		using _ = new FullPool(engine.config.data, { leaveBytes: 700 * MIB });
+		using _ = takePool(700 * MIB);
 		// The engine sees that little is left; a guest alone does not take all of a pool within a second.
 		await sleep(1_500);
 		assert.match(await guest.run("dd if=/dev/zero of=/root/much bs=1M count=3000 conv=fsync"), /No space left/);
