@@ -178,14 +178,17 @@ const GAVE_UP =
 	"Its disk has been read-only since it could not be written for want of room in the pool. " +
 	"Pause without memory: it boots from what was written.";
 
-/** Of what e2fsck said: what it corrected, without its headings, paths and totals. */
+/** Of what e2fsck said: what it corrected, without its headings, advice and totals. */
 export function corrections(said: string): string {
-	const lines = said.split("\n").map((line) => line.replace(/^\/dev\/fd\/\d+: /, "").trim());
-	const told = lines.filter(
-		(line) => line !== "" && !/^(e2fsck \d|Pass \d|\*{5}|\d+\/\d+ files|.* contains a file system)/.test(line),
-	);
+	const lines = said.split("\n").map((line) => line.replace(PREFIX, "").trim());
+	const told = lines.filter((line) => line !== "" && !NO_CORRECTION.test(line));
 	return [...new Set(told)].join(" ").slice(0, MAX_CORRECTIONS) || "Its error flag was cleared.";
 }
+
+/** While it is careful it begins every line with a name. */
+const PREFIX = /^[\w./-]+: /;
+const NO_CORRECTION =
+	/^(e2fsck \d|Pass \d|\*{5}|\d+\/\d+ files|UNEXPECTED |\(i\.e\., |contains a file system|.*: \d+\/\d+ files)/;
 
 function damaged(id: string, cause: unknown): DormiceError {
 	return new DormiceError("disk_damaged", `The disk of sandbox ${id} is damaged, and could not be repaired.`, {
