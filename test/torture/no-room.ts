@@ -68,7 +68,7 @@ export const NO_ROOM: readonly Operation[] = [
 		name: "too little room in the pool to begin a checkpoint",
 		weight: 1,
 		run: async (subject, { platform, random }) => {
-			using _ = new FullPool(platform.data, { leaveBytes: random.between(64, 256) * MIB });
+			using _ = new FullPool(platform.data, { leaveBytes: random.between(160, 256) * MIB });
 			await assert.rejects(subject.api("POST", "/pause"), /507.*disk_full/);
 			// What runs is none the worse for it.
 			await subject.mustAdd();

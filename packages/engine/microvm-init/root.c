@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -128,6 +129,15 @@ static void mount_modules(const char *root) {
 	make_nodes(root, path);
 }
 
+/* An overlay that cannot make its work directory is mounted all the same. */
+static void require_writable(const char *root) {
+	struct statvfs info;
+	if (statvfs(root, &info) < 0) die("look at", root);
+	if (!(info.f_flag & ST_RDONLY)) return;
+	errno = EROFS;
+	die("write", root);
+}
+
 void make_root(const char *root) {
 	char options[512];
 	make_dir(LOWER, 0755);
@@ -139,6 +149,7 @@ void make_root(const char *root) {
 	make_dir(DISK "/work", 0755);
 	snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work", LOWER, DISK, DISK);
 	mount_or_die("dormice", root, "overlay", 0, options);
+	require_writable(root);
 	for (size_t i = 0; i < sizeof of_containers / sizeof *of_containers; i++) give_disk(root, of_containers[i]);
 	mount_kernel(root);
 	make_dirs(root, "/.dormice");

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,6 +77,8 @@ static void make_dir(const char *path) {
 
 void mount_disk(const char *image, const char *disk, const char *root, const char *lower) {
 	char device[32], upper[4096], work[4096], options[16384];
+	// Here, where it costs two reads: mounted with errors, the kernel would only complain in its log.
+	check_disk(image);
 	int fd = attach_loop(image, device, sizeof device);
 	if (mount(device, disk, "ext4", MS_NOATIME, "noinit_itable,discard") < 0) fail("mount", image);
 	close(fd);
@@ -85,6 +88,12 @@ void mount_disk(const char *image, const char *disk, const char *root, const cha
 	make_dir(work);
 	snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work);
 	if (mount("dormice", root, "overlay", 0, options) < 0) fail("mount over", lower);
+	// An overlay that cannot make its work directory is mounted all the same, and says so in the kernel's log alone.
+	struct statvfs info;
+	if (statvfs(root, &info) < 0) fail("look at", root);
+	if (!(info.f_flag & ST_RDONLY)) return;
+	errno = EUCLEAN;
+	fail("mount, to be written,", image);
 }
 
 void unmount(const char *dir) {

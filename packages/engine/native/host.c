@@ -5,6 +5,8 @@
 //   host delete SUBVOLUME                     the subvolume, if it is there; its space comes back in the background
 //   host sync DIR                             returns when everything written to DIR's file system is durable
 //   host mount IMAGE DISK ROOT LOWER          the ext4 image on DISK, and over LOWER, made writable by it, on ROOT
+//   host check IMAGE                          fails with "Structure needs cleaning" where the ext4 image says that it was hurt
+//   host repair IMAGE UID                     the ext4 image mended, by UID; prints what was wrong
 //   host unmount DIR...                       each DIR, while it is a mount point; waits for what was just killed
 //   host cut ADDRESS                          resets every TCP connection of the host's to this IPv4 address; prints how many
 //   host launch LOG DOORS... -- COMMAND...    COMMAND inside the cgroups whose doors are named, its output in LOG,
@@ -43,6 +45,8 @@ int run_verb(int argc, char **argv) {
 	else if (!strcmp(verb, "sync") && argc == 2) sync_pool(argv[1]);
 	else if (!strcmp(verb, "begin") && argc == 2) begin_writing(argv[1]);
 	else if (!strcmp(verb, "mount") && argc == 5) mount_disk(argv[1], argv[2], argv[3], argv[4]);
+	else if (!strcmp(verb, "check") && argc == 2) check_disk(argv[1]);
+	else if (!strcmp(verb, "repair") && argc == 3) repair(argv[1], argv[2]);
 	else if (!strcmp(verb, "unmount") && argc > 1) for (int i = 1; i < argc; i++) unmount(argv[i]);
 	else if (!strcmp(verb, "cut") && argc == 2) cut(argv[1]);
 	else if (!strcmp(verb, "launch") && argc > 3) launch(argc - 1, argv + 1);

@@ -21,6 +21,12 @@ void begin_writing(const char *path);
 void mount_disk(const char *image, const char *disk, const char *root, const char *lower);
 void unmount(const char *dir);
 
+// ext4.c
+int is_hurt(int fd);
+// Fails with "Structure needs cleaning" where the image must be repaired before it is used.
+void check_disk(const char *image);
+void repair(const char *image, const char *user);
+
 // network.c
 void cut(const char *address);
 

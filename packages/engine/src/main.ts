@@ -6,6 +6,7 @@ import { loadConfig } from "./config.ts";
 import { log } from "./log.ts";
 import { closeHost, openHost } from "./open.ts";
 import { Queue } from "./queue.ts";
+import { RoomKeeping } from "./sandboxes/keep-room.ts";
 import { Unsticking } from "./sandboxes/unstick.ts";
 import { engineRoutes, thawOnLine } from "./service.ts";
 import { listen } from "./socket.ts";
@@ -26,8 +27,10 @@ const server = createServer({ keepAliveTimeout: 0 }, verbs);
 const endThawLines = serveThawLines(server, (sandboxId) => thawOnLine(host, queue, sandboxId));
 await listen(server, config.socket, config.serverGid);
 const unsticking = new Unsticking(host, queue);
+const roomKeeping = new RoomKeeping(host);
 const looking = setInterval(() => {
 	host.background.run("look for machines that wait for room", () => unsticking.look());
+	host.background.run("keep room for journals", () => roomKeeping.look(stop.signal));
 }, LOOK_FOR_ROOM_EVERY_MS);
 log.info({ socket: config.socket, instance: config.instance }, "the engine is ready");
 

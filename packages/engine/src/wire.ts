@@ -27,6 +27,7 @@ export function viewMessage({
 		address,
 		...(limits ? { limits: limitsMessage(limits) } : {}),
 		...(record ? { isolation: record.isolation, rootfsId: record.rootfsId, guestId: record.guestId } : {}),
+		repaired: record?.repaired ?? "",
 		pid: record && state !== "stopped" ? record.pid : 0,
 	};
 }

@@ -11,6 +11,7 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { engine, fromConnectError, type Reason, THAW_LINE } from "@dormice/protocol";
 import { Sandbox } from "e2b";
+import { Cgroups } from "../src/cgroup/cgroup.ts";
 import { loadConfig } from "../src/config.ts";
 import type { Manifest } from "../src/generations/generations.ts";
 import { type FileSum, sumFiles } from "../src/generations/sums.ts";
@@ -92,6 +93,11 @@ export class TestEngine implements AsyncDisposable {
 	/** Every machine there is, of sandboxes and ready ones. */
 	async machines(): Promise<string[]> {
 		return (await readdir(join(this.config.run, "machines"))).sort();
+	}
+
+	/** The CPU time that a machine has used. */
+	async cpuUsOf(machineId: string): Promise<number> {
+		return (await (await Cgroups.open(this.config.instance)).usage(machineId)).cpuUs;
 	}
 
 	/** What the sandbox's PID 1 printed. */

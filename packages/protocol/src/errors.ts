@@ -32,6 +32,7 @@ export const REASONS = {
 	engine_unavailable: { status: 503, code: Code.Unavailable },
 	database_unavailable: { status: 503, code: Code.Unavailable },
 	generation_corrupt: { status: 500, code: Code.DataLoss },
+	disk_damaged: { status: 500, code: Code.DataLoss },
 	generation_incompatible: { status: 409, code: Code.FailedPrecondition },
 	isolation_unavailable: { status: 503, code: Code.FailedPrecondition },
 	guest_unhealthy: { status: 500, code: Code.Internal },

@@ -1,11 +1,21 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DormiceError } from "@dormice/protocol";
 import type { Limits } from "../limits.ts";
 import { bestEffort } from "../log.ts";
-import { CONTROLLERS, type Controller, findHierarchy, type Hierarchy, limitFiles, memoryLimit } from "./hierarchy.ts";
+import {
+	CONTROLLERS,
+	type Controller,
+	findHierarchy,
+	type Hierarchy,
+	type LimitFile,
+	limitFiles,
+	memoryLimit,
+} from "./hierarchy.ts";
+
+type Usage = { cpuUs: number; memoryBytes: number; cacheBytes: number; dirtyBytes: number; tasks: number };
 
 /** The cgroups of this platform: one parent, a child for each sandbox, in v1 once in each controller. */
 export class Cgroups {
@@ -39,24 +49,26 @@ export class Cgroups {
 	/** Makes the sandbox's cgroup with its limits. */
 	async create(id: string, limits: Limits): Promise<void> {
 		for (const dir of this.#dirs(id)) await mkdir(dir, { recursive: true });
-		for (const { controller, file, value } of limitFiles(this.hierarchy.version, limits)) {
-			const dir = this.#dir(controller, id);
-			if (file === "memory.swap.max") await bestEffort("no swap accounting", writeFile(join(dir, file), value));
-			else await writeFile(join(dir, file), value);
-		}
+		await this.#limit(id, limitFiles(this.hierarchy.version, limits));
 	}
 
 	/** Room for its kernel to store it: killed for want of some, it would take all that is in memory with it. */
 	async makeRoom(id: string, limits: Limits): Promise<void> {
-		const { controller, file, value } = memoryLimit(this.hierarchy.version, limits, true);
-		await writeFile(join(this.#dir(controller, id), file), value);
+		await this.#limit(id, memoryLimit(this.hierarchy.version, limits, true).toReversed());
 	}
 
 	/** Takes that back, unless the kernel uses it still: v2 would kill it for that. The next time does it then. */
 	async takeRoom(id: string, limits: Limits): Promise<void> {
-		const { controller, file, value } = memoryLimit(this.hierarchy.version, limits);
+		const files = memoryLimit(this.hierarchy.version, limits);
 		const { memoryBytes } = await this.usage(id);
-		if (memoryBytes < Number(value)) await writeFile(join(this.#dir(controller, id), file), value);
+		if (memoryBytes < Number(files[0]?.value)) await this.#limit(id, files);
+	}
+
+	async #limit(id: string, files: readonly LimitFile[]): Promise<void> {
+		for (const { controller, file, value, optional } of files) {
+			const path = join(this.#dir(controller, id), file);
+			if (!optional || existsSync(path)) await writeFile(path, value);
+		}
 	}
 
 	/** Relative to each controller's mount. */
@@ -148,21 +160,23 @@ export class Cgroups {
 		for (const dir of [...this.#parents(), ...this.#otherDirs("")]) await removeWhenEmpty(dir, Date.now() + 1_000);
 	}
 
-	/** CPU time and memory in use, of the guest and its kernel together. */
-	async usage(id: string): Promise<{ cpuUs: number; memoryBytes: number; cacheBytes: number; tasks: number }> {
+	/** CPU time and memory in use, of the guest and its kernel together; of the cache, what is still to be written. */
+	async usage(id: string): Promise<Usage> {
 		const read = async (controller: Controller, file: string) =>
 			readFile(join(this.#dir(controller, id), file), "utf8");
 		const tasks = Number(await read("pids", "pids.current"));
+		const stat = await read("memory", "memory.stat");
+		const ofStat = (name: string) => Number(new RegExp(`^${name} (\\d+)`, "m").exec(stat)?.[1] ?? 0);
 		if (this.hierarchy.version === "v2") {
 			const cpu = /usage_usec (\d+)/.exec(await read("cpu", "cpu.stat"))?.[1];
-			const cache = /^file (\d+)/m.exec(await read("memory", "memory.stat"))?.[1];
 			const memoryBytes = Number(await read("memory", "memory.current"));
-			return { cpuUs: Number(cpu ?? 0), memoryBytes, cacheBytes: Number(cache ?? 0), tasks };
+			const [cacheBytes, dirtyBytes] = [ofStat("file"), ofStat("file_dirty")];
+			return { cpuUs: Number(cpu ?? 0), memoryBytes, cacheBytes, dirtyBytes, tasks };
 		}
-		const cache = /^total_cache (\d+)/m.exec(await read("memory", "memory.stat"))?.[1];
 		const memoryBytes = Number(await read("memory", "memory.usage_in_bytes"));
 		const cpuNs = Number(await read("cpuacct", "cpuacct.usage"));
-		return { cpuUs: Math.round(cpuNs / 1000), memoryBytes, cacheBytes: Number(cache ?? 0), tasks };
+		const [cacheBytes, dirtyBytes] = [ofStat("total_cache"), ofStat("total_dirty")];
+		return { cpuUs: Math.round(cpuNs / 1000), memoryBytes, cacheBytes, dirtyBytes, tasks };
 	}
 
 	async #setFrozen(id: string, frozen: boolean): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { chooseHierarchy, limitFiles } from "./hierarchy.ts";
+import { chooseHierarchy, KERNEL_OVERHEAD_MIB, limitFiles, memoryLimit } from "./hierarchy.ts";
 
 const V1 = ["memory", "cpu", "cpuacct", "pids", "freezer"];
 const v1Mounts = V1.map((name) => `cgroup /sys/fs/cgroup/${name} cgroup rw,relatime,${name} 0 0`).join("\n");
@@ -34,4 +34,19 @@ test("limits are the same in both versions, in each one's own words", () => {
 	assert.equal(value("v1", "pids.max"), value("v2", "pids.max"));
 	assert.equal(value("v2", "cpu.max"), "200000 100000");
 	assert.equal(value("v1", "cpu.cfs_quota_us"), "200000");
+});
+
+test("what runs never swaps: no limit leaves room for it, and the limit can be lowered in this order", () => {
+	const limits = { memoryMiB: 1024 };
+	const files = (version: "v1" | "v2") => memoryLimit(version, limits).map(({ file, value }) => [file, value]);
+	const bytes = String((1024 + KERNEL_OVERHEAD_MIB) * 2 ** 20);
+	assert.deepEqual(files("v1"), [
+		["memory.limit_in_bytes", bytes],
+		["memory.memsw.limit_in_bytes", bytes],
+		["memory.swappiness", "0"],
+	]);
+	assert.deepEqual(files("v2"), [
+		["memory.max", bytes],
+		["memory.swap.max", "0"],
+	]);
 });

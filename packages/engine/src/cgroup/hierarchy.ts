@@ -52,30 +52,52 @@ export async function findHierarchy(): Promise<Hierarchy | undefined> {
 	return chooseHierarchy(mounts, (mount) => controllers.get(mount) ?? "");
 }
 
-/** The limit of memory: the controller's file, and its value for a sandbox that is stored meanwhile or is not. */
-export function memoryLimit(version: "v1" | "v2", { memoryMiB }: Pick<Limits, "memoryMiB">, stored = false) {
-	const file = version === "v2" ? "memory.max" : "memory.limit_in_bytes";
-	const bytes = (memoryMiB + KERNEL_OVERHEAD_MIB + (stored ? STORE_ROOM_MIB : 0)) * 2 ** 20;
-	return { controller: "memory", file, value: String(bytes) } as const;
+export type LimitFile = {
+	controller: Controller;
+	file: string;
+	value: string;
+	/** Only there where the kernel accounts for swap. */
+	optional?: boolean;
+};
+
+/**
+ * The limit of memory of a sandbox that is stored meanwhile or is not, in the order in which it can be lowered. What runs
+ * never swaps: it would take more than its memory from the host, and be slow. v1 needs both of its words for that, as the
+ * limit alone is of memory without swap, and swappiness is no limit.
+ */
+export function memoryLimit(
+	version: "v1" | "v2",
+	{ memoryMiB }: Pick<Limits, "memoryMiB">,
+	stored = false,
+): readonly LimitFile[] {
+	const value = String((memoryMiB + KERNEL_OVERHEAD_MIB + (stored ? STORE_ROOM_MIB : 0)) * 2 ** 20);
+	const controller = "memory";
+	if (version === "v2") {
+		return [
+			{ controller, file: "memory.max", value },
+			{ controller, file: "memory.swap.max", value: "0", optional: true },
+		];
+	}
+	return [
+		{ controller, file: "memory.limit_in_bytes", value },
+		{ controller, file: "memory.memsw.limit_in_bytes", value, optional: true },
+		{ controller, file: "memory.swappiness", value: "0" },
+	];
 }
 
 /** The files to write for these limits, relative to the sandbox's directory in each controller. */
-export function limitFiles(
-	version: "v1" | "v2",
-	limits: Limits,
-): { controller: Controller; file: string; value: string }[] {
+export function limitFiles(version: "v1" | "v2", limits: Limits): LimitFile[] {
 	const tasks = String(limits.pids + KERNEL_OVERHEAD_TASKS);
 	const quota = limits.cpuCount * 100_000;
 	if (version === "v2") {
 		return [
-			memoryLimit(version, limits),
-			{ controller: "memory", file: "memory.swap.max", value: "0" },
+			...memoryLimit(version, limits),
 			{ controller: "cpu", file: "cpu.max", value: `${quota} 100000` },
 			{ controller: "pids", file: "pids.max", value: tasks },
 		];
 	}
 	return [
-		memoryLimit(version, limits),
+		...memoryLimit(version, limits),
 		{ controller: "cpu", file: "cpu.cfs_period_us", value: "100000" },
 		{ controller: "cpu", file: "cpu.cfs_quota_us", value: String(quota) },
 		{ controller: "pids", file: "pids.max", value: tasks },

@@ -4,11 +4,13 @@ import { mkdir, readdir, readFile, rename, stat, statfs, writeFile } from "node:
 import { join } from "node:path";
 import { DormiceError } from "@dormice/protocol";
 import { command } from "../command.ts";
+import { log } from "../log.ts";
 import type { Native } from "../native.ts";
 import type { Pool } from "./pool.ts";
 
 const IMAGE = "disk.img";
 const ROOTFS = "rootfs";
+const MAX_CORRECTIONS = 1_000;
 
 /**
  * The writable disks. Each is a sparse ext4 image in a subvolume of its own: a full one is ENOSPC inside and nothing
@@ -96,11 +98,48 @@ export class Disks {
 		await this.#pool.snapshot(this.path(id), to, { readOnly: true });
 	}
 
-	/** Mounts the disk and, over it, the root file system `lower` made writable. */
-	async mount(id: string, at: { disk: string; root: string; lower: string }): Promise<void> {
+	/**
+	 * Mounts the disk and, over it, the root file system `lower` made writable. One that was hurt is mended first, by the user
+	 * `uid`: resolves to what was wrong, if anything. Throws `disk_damaged` when it cannot be mended or written.
+	 */
+	async mount(id: string, uid: number, at: { disk: string; root: string; lower: string }): Promise<string> {
 		if (!this.exists(id)) throw new DormiceError("sandbox_not_found", `Sandbox ${id} has no disk on this host.`);
 		for (const dir of [at.disk, at.root]) await mkdir(dir, { recursive: true, mode: 0o700 });
-		await this.#native.call("mount", this.image(id), at.disk, at.root, at.lower);
+		const mount = () => this.#native.call("mount", this.image(id), at.disk, at.root, at.lower);
+		try {
+			await mount();
+			return "";
+		} catch (error) {
+			if (!isHurt(error)) throw error;
+			// What was mounted shows only now that it cannot be written.
+			await this.unmount(at);
+			const repaired = await this.#repair(id, uid);
+			await mount().catch((again: unknown) => {
+				throw isHurt(again) ? damaged(id, again) : again;
+			});
+			return repaired;
+		}
+	}
+
+	/** Mends a disk that nobody has mounted, as `mount` does. */
+	async mend(id: string, uid: number): Promise<string> {
+		try {
+			await this.#native.call("check", this.image(id));
+			return "";
+		} catch (error) {
+			if (!isHurt(error)) throw error;
+			return await this.#repair(id, uid);
+		}
+	}
+
+	async #repair(id: string, uid: number): Promise<string> {
+		try {
+			const said = await this.#native.call("repair", this.image(id), String(uid));
+			log.warn({ sandbox: id, said }, "a disk whose file system had errors was repaired");
+			return corrections(said);
+		} catch (error) {
+			throw isHurt(error) ? damaged(id, error) : error;
+		}
 	}
 
 	/** Undoes `mount`. Nothing to do is fine. */
@@ -138,6 +177,29 @@ export class Disks {
 const GAVE_UP =
 	"Its disk has been read-only since it could not be written for want of room in the pool. " +
 	"Pause without memory: it boots from what was written.";
+
+/** Of what e2fsck said: what it corrected, without its headings, advice and totals. */
+export function corrections(said: string): string {
+	const lines = said.split("\n").map((line) => line.replace(PREFIX, "").trim());
+	const told = lines.filter((line) => line !== "" && !NO_CORRECTION.test(line));
+	return [...new Set(told)].join(" ").slice(0, MAX_CORRECTIONS) || "Its error flag was cleared.";
+}
+
+/** While it is careful it begins every line with a name. */
+const PREFIX = /^[\w./-]+: /;
+const NO_CORRECTION =
+	/^(e2fsck \d|Pass \d|\*{5}|\d+\/\d+ files|UNEXPECTED |\(i\.e\., |contains a file system|.*: \d+\/\d+ files)/;
+
+function damaged(id: string, cause: unknown): DormiceError {
+	return new DormiceError("disk_damaged", `The disk of sandbox ${id} is damaged, and could not be repaired.`, {
+		cause,
+	});
+}
+
+/** Of the kernel and of our helper: the file system has errors. */
+function isHurt(error: unknown): boolean {
+	return error instanceof Error && /Structure needs cleaning|Bad message/.test(error.message);
+}
 
 function isReadOnly(error: unknown): boolean {
 	return error instanceof Error && error.message.includes("Read-only file system");

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, open, readFile, rename, rm, statfs } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, mkdir, open, readdir, readFile, rename, rm, statfs } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { DormiceError, POOL_FOLDERS } from "@dormice/protocol";
 import { command } from "../command.ts";
 import type { Native } from "../native.ts";
@@ -12,6 +12,8 @@ export type PoolOptions = { data: string; ownMount: string | undefined; sizeGiB:
 /** What storing leaves of the pool to what runs. */
 export const KEPT_FREE_BYTES = 256 << 20;
 
+const BTRFS = "/sys/fs/btrfs";
+
 /** The btrfs file system that holds root file systems, disks and generations. Snapshots in it cost the same at any size. */
 export class Pool {
 	readonly dir: string;
@@ -19,6 +21,8 @@ export class Pool {
 	readonly id: string;
 	readonly #mountedHere: boolean;
 	readonly #native: Native;
+	/** Where the kernel tells what of the data's room is taken. */
+	#allocation: string | undefined;
 
 	private constructor(dir: string, id: string, options: PoolOptions) {
 		this.dir = dir;
@@ -89,6 +93,12 @@ export class Pool {
 		return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
 	}
 
+	/** Of what counts as free: what was written and has no place yet, as btrfs gives places only when it writes out. */
+	async promisedBytes(): Promise<number> {
+		this.#allocation ??= await allocationOf(this.dir);
+		return this.#allocation === undefined ? 0 : Number(await readFile(join(this.#allocation, "bytes_may_use"), "utf8"));
+	}
+
 	/**
 	 * Throws `disk_full` unless so much can be written and running sandboxes still find room for their own writes: a file
 	 * system of theirs that cannot write its journal is read-only until they sleep.
@@ -116,6 +126,14 @@ async function identify(path: string): Promise<string> {
 async function isBtrfs(dir: string): Promise<boolean> {
 	const mounts = await readFile("/proc/mounts", "utf8");
 	return mounts.split("\n").some((line) => line.split(" ")[1] === dir && line.split(" ")[2] === "btrfs");
+}
+
+async function allocationOf(dir: string): Promise<string | undefined> {
+	const mounts = (await readFile("/proc/mounts", "utf8")).split("\n").map((line) => line.split(" "));
+	const device = basename(mounts.find(([, mount, type]) => mount === dir && type === "btrfs")?.[0] ?? "");
+	const ids = await readdir(BTRFS);
+	const id = ids.find((one) => device !== "" && existsSync(join(BTRFS, one, "devices", device)));
+	return id === undefined ? undefined : join(BTRFS, id, "allocation/data");
 }
 
 async function mountImage(image: string, dir: string, sizeGiB: number): Promise<void> {

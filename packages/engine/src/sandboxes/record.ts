@@ -19,6 +19,8 @@ export type SandboxRecord = {
 	/** The generation whose memory it went on from; missing where it was booted. */
 	readonly memoryOf?: string;
 	readonly slot: number;
+	/** What was wrong with its disk before this start, and was repaired; missing or empty: nothing. */
+	repaired?: string;
 	/**
 	 * starting: not answered yet; pausing: a crash may have come before it stood still, or after it went on; paused: stands
 	 * still after a checkpoint. Whether it is frozen its cgroup knows.

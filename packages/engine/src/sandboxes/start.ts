@@ -98,10 +98,13 @@ async function start(
 			writeFile(machine.bootIdFile, `${record.bootId}\n`),
 		]);
 		const at = { ...mountsOf(host, machineId), lower: host.rootfs.path(record.rootfsId) };
-		const mounted = steps.time(
-			"disk",
-			disk.make().then(() => (driver.disk === "mounted" ? host.disks.mount(record.id, at) : undefined)),
-		);
+		const prepare = async () => {
+			await disk.make();
+			if (driver.disk === "mounted") record.repaired = await host.disks.mount(record.id, machine.uid, at);
+			// A kernel that goes on from memory has the disk mounted as it is: behind its back nothing may change.
+			else if (record.memoryOf === undefined) record.repaired = await host.disks.mend(record.id, machine.uid);
+		};
+		const mounted = steps.time("disk", prepare());
 		try {
 			host.faults.at("machine.launch");
 			record.pid = await steps.time("machine", launch(machine, mounted));

@@ -160,9 +160,9 @@ function fromSandbox(sandbox: wire.Sandbox): HostSandbox {
 	if (state === undefined) {
 		throw new DormiceError("internal", `The engine has a sandbox in the unknown state '${sandbox.state}'.`);
 	}
-	const { sandboxId: id, address, guestId } = sandbox;
+	const { sandboxId: id, address, guestId, repaired } = sandbox;
 	const isolation = sandbox.isolation === "" ? undefined : isolationOf(sandbox.isolation);
-	return { id, state, isolation, address, guestId };
+	return { id, state, isolation, address, guestId, repaired: repaired === "" ? undefined : repaired };
 }
 
 /** The generation, which comes last; the answer before it says that the sandbox goes on. */

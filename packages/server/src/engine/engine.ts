@@ -11,6 +11,8 @@ export interface HostSandbox {
 	/** Where its ports are reached; empty when stopped. */
 	address: string;
 	guestId: string;
+	/** What was wrong with its disk before it was started, and was repaired. */
+	repaired: string | undefined;
 }
 
 /** The manifest of a stored state. */

@@ -19,6 +19,7 @@ export type EventKind =
 	| "checkpointed"
 	| "rolled_back"
 	| "generation_corrupt"
+	| "disk_repaired"
 	| "killed";
 
 export interface NewEvent {

@@ -60,14 +60,17 @@ const SENTENCES: Record<string, string> = {
 	recovery_failed: "Bringing the sandbox back failed; it is tried again",
 	repair_failed: "Repairing the sandbox keeps failing; it is tried again, less and less often",
 	spinning: "A process has used a whole CPU since the sandbox woke",
+	disk_repaired: "The sandbox's disk had errors, which were repaired before it was used",
 	killed: "The sandbox was killed",
 };
+
+const WARNINGS: ReadonlySet<string> = new Set(["crashed", "spinning", "disk_repaired"]);
 
 /** An event as a line of the log. */
 export function eventEntry({ at, kind, reason, durationMs, detail }: EventRow): LogEntry {
 	return {
 		timestamp: at,
-		level: kind.endsWith("_failed") || kind === "crashed" || kind === "spinning" ? "warn" : "info",
+		level: kind.endsWith("_failed") || WARNINGS.has(kind) ? "warn" : "info",
 		message: SENTENCES[kind] ?? kind,
 		fields: {
 			logger: "dormice",

@@ -29,6 +29,18 @@ suite("restarts", () => {
 		rows.query(`update sandboxes set state = $2, epoch = epoch + 1 ${more} where id = $1`, [id, state]);
 	const create = async () => (await Sandbox.create({ ...platform.e2b, timeoutMs: 600_000 })).sandboxId;
 
+	test("a disk that was repaired before a start is told as an event, once", async () => {
+		const id = await create();
+		const repairs = async () => (await events(id)).flatMap(({ detail }) => detail.repaired ?? []);
+		for (const repaired of ["Entry 'a' was cleared.", ""]) {
+			await Sandbox.pause(id, { ...platform.e2b, keepMemory: false });
+			platform.engine.repairs = repaired;
+			await Sandbox.connect(id, platform.e2b);
+			assert.deepEqual(await repairs(), ["Entry 'a' was cleared."]);
+		}
+		await Sandbox.kill(id, platform.e2b);
+	});
+
 	test("what runs is adopted, what sleeps sleeps on", async () => {
 		const awake = await create();
 		const asleep = await create();

@@ -4,6 +4,7 @@ import { DormiceError } from "@dormice/protocol";
 import type { Limits } from "../config.ts";
 import type { Sandbox } from "../database/schema.ts";
 import type { HostSandbox } from "../engine/engine.ts";
+import { tell } from "../events/record.ts";
 import { isFresh, tellTime } from "../guest/clock.ts";
 import type { HookCall } from "../guest/hooks.ts";
 import { Link } from "../guest/link.ts";
@@ -48,7 +49,12 @@ export async function start(host: Host, sandbox: Sandbox, origin: Origin, birth?
 	host.isolations.checkAllowed(sandbox.isolation);
 	let link: Link | undefined;
 	try {
-		const { address, isolation } = await startProcesses(host, sandbox, origin);
+		const { address, isolation, repaired } = await startProcesses(host, sandbox, origin);
+		// Told also of a start that fails in the end: the disk is another one now.
+		if (repaired !== undefined) {
+			const event = { kind: "disk_repaired", reason: "crash", detail: { repaired } } as const;
+			await tell(host.database, host.log, sandbox.id, event);
+		}
 		if (isolation !== sandbox.isolation) {
 			throw new DormiceError(
 				"internal",
@@ -105,7 +111,7 @@ async function startProcesses(host: Host, sandbox: Sandbox, origin: Origin): Pro
 	if (origin.from === "memory" && origin.spare !== undefined) {
 		try {
 			await host.engine.thaw(sandbox.id);
-			return { state: "running", guestId: "", ...origin.spare };
+			return { state: "running", guestId: "", repaired: undefined, ...origin.spare };
 		} catch (error) {
 			host.log.warn({ err: error, sandbox: sandbox.id }, "a spare could not be thawed; starting anew");
 		}

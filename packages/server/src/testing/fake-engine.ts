@@ -61,6 +61,8 @@ export class FakeEngine implements AsyncDisposable {
 	calledOff = 0;
 	/** So many of the next restores start a guest that stands still. */
 	silentRestores = 0;
+	/** What is found wrong with the disk of the next sandbox that starts. */
+	repairs = "";
 	/** How many guest connections a checkpoint found open, at worst. */
 	openAtCheckpoint = 0;
 	/** The most starts there were at once. */
@@ -311,7 +313,7 @@ export class FakeEngine implements AsyncDisposable {
 		memory: GuestMemory,
 		disk: number,
 		limits?: wire.Limits,
-	): Promise<ReturnType<typeof answer>> {
+	): Promise<ReturnType<typeof answer> & { repaired: string }> {
 		if (isolation === undefined || this.drivers.get(isolation)?.usable !== true) {
 			throw new DormiceError("isolation_unavailable", `no ${isolation} here`);
 		}
@@ -324,7 +326,9 @@ export class FakeEngine implements AsyncDisposable {
 			const guest = await FakeGuest.start(address, memory);
 			const sandbox: FakeSandbox = { id, state: "running", isolation, guest, limits, disk };
 			this.sandboxes.set(id, sandbox);
-			return answer(sandbox);
+			const { repairs: repaired } = this;
+			this.repairs = "";
+			return { ...answer(sandbox), repaired };
 		} finally {
 			this.#starting--;
 		}

@@ -345,6 +345,13 @@ export declare type Sandbox = Message<"dormice.engine.Sandbox"> & {
    * @generated from field: string guest_id = 8;
    */
   guestId: string;
+
+  /**
+   * What was wrong with its disk before this start, and was repaired; empty: nothing.
+   *
+   * @generated from field: string repaired = 9;
+   */
+  repaired: string;
 };
 
 /**
