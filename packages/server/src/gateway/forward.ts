@@ -1,10 +1,11 @@
 import { type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
-import { DormiceError, GUEST } from "@dormice/protocol";
+import { GUEST } from "@dormice/protocol";
 import type { Logger } from "../log.ts";
 import { MAX_INFORMATIONAL, NotHttp, readAnswer, readTrailers } from "./answer.ts";
+import { refusalOf } from "./failure.ts";
 import { type Forwarding, requestHeaders } from "./headers.ts";
 import type { Lease } from "./lease.ts";
-import { failed, noAnswer, notFound, notHttp, portClosed, type Refusal, standsStill } from "./refusal.ts";
+import { notFound, notHttp, type Refusal, standsStill } from "./refusal.ts";
 import { whileSilent } from "./silence.ts";
 
 /** A request on its way, and how to answer when it does not get there. */
@@ -46,7 +47,13 @@ export function forward(passage: Passage): void {
 		if (!res.headersSent && SAFE.has(req.method ?? "")) passage.refuse(notFound(lease.sandboxId));
 		else res.destroy();
 	});
-	const heard = waitForSupervisor(passage, () => upstream?.destroy());
+	const heard =
+		lease.port === GUEST.supervisorPort
+			? whileSilent(lease.link, passage.answerWithinMs, (waitedMs) => {
+					passage.refuse(standsStill(lease.sandboxId, waitedMs));
+					upstream?.destroy();
+				})
+			: () => undefined;
 	// Every response closes, also one that was refused: what is held here is always given back.
 	res.once("close", () => {
 		release();
@@ -219,37 +226,6 @@ function stopUpload({ req }: Passage, upstream: ClientRequest): void {
 	req.once("end", over).once("close", over);
 }
 
-/** Refuses a request that the supervisor leaves without an answer. Returns the way to say that it has answered. */
-function waitForSupervisor(passage: Passage, giveUp: () => void): () => void {
-	const { lease, answerWithinMs, refuse } = passage;
-	if (lease.port !== GUEST.supervisorPort) return () => undefined;
-	return whileSilent(lease.link, answerWithinMs, (waitedMs) => {
-		refuse(standsStill(lease.sandboxId, waitedMs));
-		giveUp();
-	});
-}
-
 function isStale(error: Error): boolean {
 	return "code" in error && (error.code === "ECONNRESET" || error.code === "EPIPE");
-}
-
-/** An answer that never began, or may not be passed on, as a refusal. */
-export function refusalOf(error: unknown, passage: Pick<Passage, "lease" | "log" | "suspect">): Refusal {
-	const { lease, log, suspect } = passage;
-	const { sandboxId, port, link } = lease;
-	if (link.closed) return failed(sandboxId, error);
-	log.debug({ err: error, sandbox: sandboxId, port }, "the sandbox did not answer");
-	if (error instanceof NotHttp) return notHttp(sandboxId, port, error.message);
-	const code = error instanceof Error && "code" in error ? String(error.code) : "";
-	if (code.startsWith("HPE_")) return notHttp(sandboxId, port, parserSays(error));
-	if (port === GUEST.supervisorPort) suspect();
-	if (error instanceof DormiceError) return portClosed(sandboxId, port);
-	if (code !== "") return noAnswer(sandboxId, port);
-	log.error({ err: error, sandbox: sandboxId, port }, "a request could not be forwarded: a mistake of ours");
-	return failed(sandboxId, error);
-}
-
-function parserSays(error: unknown): string {
-	const reason = error instanceof Error && "reason" in error ? String(error.reason) : "";
-	return reason === "" ? "it cannot be parsed" : reason.replace(/[^\x20-\x7e]/g, "?");
 }

@@ -1,7 +1,8 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { NotHttp, readAnswer, readHeaders, withoutHeader } from "./answer.ts";
-import { ask, careful, limitInformational, type Passage, refusalOf } from "./forward.ts";
+import { refusalOf } from "./failure.ts";
+import { ask, careful, limitInformational, type Passage } from "./forward.ts";
 import { rawHead } from "./headers.ts";
 
 export interface Switch extends Omit<Passage, "res" | "answerWithinMs"> {
