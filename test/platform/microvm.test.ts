@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Sandbox } from "e2b";
 import { FullPool } from "../torture/full-pool.ts";
 import { TestPlatform } from "./platform.ts";
+import { assertNoSpin } from "./quiet.ts";
 
 let platform: TestPlatform;
 let sandbox: Sandbox;
@@ -103,6 +104,7 @@ test("sleeps and wakes with its memory, its files and the right time", { timeout
 	}
 	assert.equal(await said("cat /root/slept /tmp/slept"), "kept\nmemory");
 	await knowsTheTime();
+	await assertNoSpin(sandbox, "after three wakes");
 });
 
 test("a fork has its memory, and is another being", { timeout: 900_000 }, async () => {
@@ -117,6 +119,7 @@ test("a fork has its memory, and is another being", { timeout: 900_000 }, async 
 		const there = stdout.trim().split("\n");
 		assert.equal(there[0], made.sandboxID);
 		assert.equal(there[3], "shared");
+		await assertNoSpin(fork, "a fork");
 		for (const i of [0, 1, 2]) assert.notEqual(there[i], here[i]);
 	} finally {
 		await fork.kill();
