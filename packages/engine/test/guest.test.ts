@@ -216,10 +216,11 @@ END
 	});
 
 	test("git pushes to and pulls from a daemon inside, by name and by number, without a committer's name", async () => {
-		await run(`cd /root; git init -q --bare r.git; git daemon --detach --export-all --enable=receive-pack --base-path=/root /root; sleep 1
+		await run(`cd /root; git init -q --bare -b main r.git; git daemon --detach --export-all --enable=receive-pack --base-path=/root /root; sleep 1
 			git config --global init.defaultBranch main`);
 		const began = Date.now();
-		const said = await run(`cd /root; git clone -q git://127.0.0.1/r.git a 2>/dev/null; cd a; echo 1 > f; git add f
+		const said =
+			await run(`cd /root; git clone -q git://127.0.0.1/r.git a 2>/dev/null; cd a; git checkout -q -B main; echo 1 > f; git add f
 			git -c user.name=x -c user.email=x@y commit -qm one; git push -q origin HEAD:main; cd ..; git clone -q git://localhost/r.git b; cd b
 			echo 2 > f; git -c user.name=x -c user.email=x@y commit -qam two; git push -q; cd ../a; git pull -q git://127.0.0.1/r.git main; git log --format=%s`);
 		assert.equal(said, "two\none");
