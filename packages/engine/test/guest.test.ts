@@ -202,6 +202,13 @@ END
 		await run(`kill ${/\d+/.exec(said.stdout)?.[0]}`);
 	});
 
+	test("links and FIFOs are listed, copied and moved without a complaint", async () => {
+		const said = await run(`mkdir /root/kinds; cd /root/kinds; ln -s /etc/passwd link; ln -s nowhere broken; mkfifo fifo
+			{ ls -l link broken fifo; ls -la .; ls -lR .; cp -a fifo fifo2; mv fifo2 /tmp/fifo3; mv /tmp/fifo3 fifo4; cp -a . /root/kinds2; rsync -a . /root/kinds3; } > /dev/null
+			echo status $?; cd /root; tar c kinds | tar t | sort | tr '\\n' ' '; rm -r kinds kinds2 kinds3`);
+		assert.equal(said, "status 0\nkinds/ kinds/broken kinds/fifo kinds/fifo4 kinds/link");
+	});
+
 	test("names are looked up in no time, the sandbox's own too", async () => {
 		const named = await fetch(`http://${address}:49984/init`, {
 			method: "POST",
