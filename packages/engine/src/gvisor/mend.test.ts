@@ -7,12 +7,12 @@ import { mend, needsMending } from "./mend.ts";
 
 const { runsc } = loadConfig();
 
-test("the installed gVisor is mended by one byte, once", () => {
+test("the installed gVisor is mended by one return and four jumps, once", () => {
 	const installed = readFileSync(runsc);
 	const mended = Buffer.from(installed);
 	assert.equal(mend(mended), true);
 	const changed = [...installed.entries()].filter(([i, byte]) => byte !== mended[i]);
-	assert.equal(changed.length, 1);
+	assert.ok(changed.length > 1 + 4 && changed.length <= 1 + 4 * 5, `${changed.length} bytes`);
 	assert.equal(mend(mended), true, "what is mended stays so");
 });
 

@@ -9,7 +9,23 @@ import { findGoFunction } from "./go-program.ts";
  * temporary notReady lists"). Here the marking returns at once: what was ready when the state was stored is still in the
  * instance's list, and what becomes ready later says so itself.
  */
-export const MENDS = "epoll-1";
+export const MENDS = "epoll-1,xattr-1";
+
+/**
+ * The disk keeps no extended attributes, and what says so differs: a symbolic link answers EBADF, setting those of a FIFO
+ * EPERM, and `ls -l`, `cp -a` and `mv` complain. Here each such call of the disk's files answers ENOTSUP, by a jump to the function that
+ * says so for files that have none. Where the arguments end on the stack, one that puts none there is jumped to.
+ */
+const DISK = "gvisor.dev/gvisor/pkg/sentry/fsimpl/gofer.(*dentry)";
+const NONE = "gvisor.dev/gvisor/pkg/sentry/vfs.FileDescriptionDefaultImpl";
+const ANSWERED_BY = [
+	["getXattr", "GetXattr"],
+	["setXattr", "RemoveXattr"],
+	["listXattr", "ListXattr"],
+	["removeXattr", "RemoveXattr"],
+] as const;
+const JUMP = 0xe9;
+const JUMP_BYTES = 5;
 
 const MARKS_READY = "gvisor.dev/gvisor/pkg/sentry/vfs.(*epollInterest).afterLoad";
 /** `cmp rsp, [r14+16]`: how a Go function that may need more stack begins on x86-64. */
@@ -26,8 +42,17 @@ export function needsMending(version: string): boolean {
 /** Mends a release in memory; false when it is built in a way that is not known here, and nothing was changed. */
 export function mend(runsc: Buffer): boolean {
 	const at = findGoFunction(runsc, MARKS_READY);
-	if (at === undefined) return false;
-	if (STACK_CHECK.compare(runsc, at, at + STACK_CHECK.length) !== 0) return runsc[at] === RETURN;
-	runsc[at] = RETURN;
+	const jumps = ANSWERED_BY.map(([from, to]) => ({
+		from: findGoFunction(runsc, `${DISK}.${from}`),
+		to: findGoFunction(runsc, `${NONE}.${to}`),
+	}));
+	const isKnown = (at: number | undefined, mended: number) =>
+		at !== undefined && (runsc[at] === mended || STACK_CHECK.compare(runsc, at, at + STACK_CHECK.length) === 0);
+	if (!isKnown(at, RETURN) || !jumps.every(({ from, to }) => isKnown(from, JUMP) && to !== undefined)) return false;
+	runsc[at ?? 0] = RETURN;
+	for (const { from = 0, to = 0 } of jumps) {
+		runsc[from] = JUMP;
+		runsc.writeInt32LE(to - from - JUMP_BYTES, from + 1);
+	}
 	return true;
 }
