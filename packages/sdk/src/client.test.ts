@@ -89,6 +89,11 @@ test("list follows the pages", async () => {
 
 const refusals: [what: string, answer: Answer, reason: string][] = [
 	["our own reason", { status: 409, body: { code: 409, message: "m", reason: "already_running" } }, "already_running"],
+	[
+		"our own reason, in a header",
+		{ status: 404, body: { code: 404, message: "m" }, headers: { "dormice-reason": "path_not_found" } },
+		"path_not_found",
+	],
 	["a bare status", { status: 401, body: { code: 401, message: "Invalid API key" } }, "unauthenticated"],
 	[
 		"the gateway",

@@ -59,13 +59,16 @@ export async function send(endpoint: Endpoint, url: URL, init: RequestInit): Pro
 	}
 }
 
-/** The `DormiceError` for a refusing response: its own reason when the body carries one, else the nearest by status. */
+/**
+ * The `DormiceError` for a refusing response: its own reason when its body carries one, or its header where the body is
+ * E2B's to the letter; else the nearest by status.
+ */
 export async function refusal(response: Response, what: string): Promise<DormiceError> {
 	const text = await response.text();
 	const body = parseObject(text);
 	const message = typeof body.message === "string" ? body.message : text.slice(0, 200) || response.statusText;
 	return new DormiceError(
-		reasonOf(body.reason, response.status, body),
+		reasonOf(body.reason ?? response.headers.get("dormice-reason"), response.status, body),
 		`${message.replace(/\.?$/, ".")} (${what}: ${response.status})`,
 	);
 }

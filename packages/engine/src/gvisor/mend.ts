@@ -13,8 +13,9 @@ export const MENDS = "epoll-1,xattr-1";
 
 /**
  * The disk keeps no extended attributes, and what says so differs: a symbolic link answers EBADF, setting those of a FIFO
- * EPERM, and `ls -l`, `cp -a` and `mv` complain. Here each such call of the disk's files answers ENOTSUP, by a jump to the function that
- * says so for files that have none. Where the arguments end on the stack, one that puts none there is jumped to.
+ * EPERM, and `ls -l`, `cp -a` and `mv` complain. Here each such call on the disk's files answers ENOTSUP, by a jump to the
+ * function that says so for files that have none. `setXattr` jumps to `RemoveXattr`: `SetXattr` would write its arguments
+ * over its caller's stack.
  */
 const DISK = "gvisor.dev/gvisor/pkg/sentry/fsimpl/gofer.(*dentry)";
 const NONE = "gvisor.dev/gvisor/pkg/sentry/vfs.FileDescriptionDefaultImpl";
