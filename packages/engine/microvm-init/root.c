@@ -134,6 +134,9 @@ static void require_writable(const char *root) {
 	struct statvfs info;
 	if (statvfs(root, &info) < 0) die("look at", root);
 	if (!(info.f_flag & ST_RDONLY)) return;
+	/* What was found goes to the disk with this: the host mends it before the next boot. */
+	umount2(root, 0);
+	umount2(DISK, 0);
 	errno = EROFS;
 	die("write", root);
 }

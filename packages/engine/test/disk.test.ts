@@ -89,6 +89,23 @@ for (const [what, hurt, repaired, isolation] of HURT) {
 	});
 }
 
+test("a kernel of its own does not go on with a root that cannot be written, and its next boot finds it mended", async () => {
+	const { sandboxId, image } = await makeDisk();
+	damage(image, "/work");
+	const request = { sandboxId, limits: LIMITS, source: OWN_DISK, isolation: "microvm" };
+	assert.equal((await engine.client.boot(request)).sandbox?.repaired, "", "nothing says that it was hurt");
+	const stateOf = async () =>
+		(await engine.client.list({})).sandboxes.find((one) => one.sandboxId === sandboxId)?.state ?? "gone";
+	for (const deadline = Date.now() + 120_000; (await stateOf()) !== "stopped"; await sleep(200))
+		assert.ok(Date.now() < deadline, "it goes on");
+	assert.match(await engine.log(sandboxId), /dormice-init: .*(Read-only|Structure|Bad message)/);
+	await engine.client.destroy({ sandboxId, keepDisk: true });
+	const again = await boot(sandboxId, "microvm");
+	assert.match(again.repaired, /[Dd]irectory/);
+	assert.equal(await again.guest.run("cat /root/many/* | wc -l"), "200");
+	await engine.client.destroy({ sandboxId, forget: true });
+});
+
 test("a disk that cannot be mended is no sandbox, and stays for who looks at it", async () => {
 	const { sandboxId, image } = await makeDisk();
 	execFileSync("dd", ["if=/dev/zero", `of=${image}`, "bs=1M", "count=256", "conv=notrunc"], { stdio: "ignore" });
