@@ -49,7 +49,11 @@ describe("exec", { skip }, () => {
 		dormice("up", "--detach", "--port", "0");
 		id = dormice("create", "--timeout", "3600").trim();
 	});
-	after(() => dormice("down"));
+	after(() => {
+		// Other tests find the data directory as these did.
+		dormice("kill", id);
+		dormice("down");
+	});
 
 	test("on a terminal, what is typed reaches the command", async () => {
 		const asks = ["exec", id, "--", "python3", "-c", "print('got', input('? '))"];

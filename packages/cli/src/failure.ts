@@ -21,9 +21,12 @@ export function reportFailure(error: unknown, args: readonly string[]): number {
 	return reasonOf(error) === "deadline_exceeded" ? TIMEOUT_EXIT_CODE : OWN_FAILURE_EXIT_CODE;
 }
 
+/** In colour for a person; logs of a build, which picocolors would colour too, get the words alone. */
+const { red } = pc.createColors(process.stderr.isTTY && pc.isColorSupported);
+
 export function complain(error: unknown): void {
 	const message = error instanceof DormiceError ? error.message : unexpected(error);
-	process.stderr.write(`${pc.red("dormice:")} ${message}\n`);
+	process.stderr.write(`${red("dormice:")} ${message}\n`);
 }
 
 /** A failure as JSON has it. */

@@ -25,8 +25,8 @@ for (const [what, command, stdout, stderr] of [
 ] as const) {
 	test(`a background child that ${what} does not hold its shell's end`, async () => {
 		const began = Date.now();
-		const result = await sandbox.commands.run(`echo $$ > ${guest.directory}/shell; ${command}`, { timeoutMs: 20_000 });
-		assert.ok(Date.now() - began < 5_000, `took ${Date.now() - began} ms`);
+		const result = await sandbox.commands.run(`echo $$ > ${guest.directory}/shell; ${command}`, { timeoutMs: 60_000 });
+		assert.ok(Date.now() - began < 30_000, `took ${Date.now() - began} ms`);
 		assert.match(result.stdout, stdout);
 		assert.match(result.stderr, stderr);
 		await output(`kill -9 -- -$(cat ${guest.directory}/shell)`);
