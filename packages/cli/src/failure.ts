@@ -22,7 +22,7 @@ export function reportFailure(error: unknown, args: readonly string[]): number {
 }
 
 /** In colour for a person; logs of a build, which picocolors would colour too, get the words alone. */
-const { red } = pc.createColors(process.stderr.isTTY && pc.isColorSupported);
+const { red } = pc.createColors(Boolean(process.stderr.isTTY) && pc.isColorSupported);
 
 export function complain(error: unknown): void {
 	const message = error instanceof DormiceError ? error.message : unexpected(error);
