@@ -60,6 +60,9 @@ async function asNobody(
 	return { ...done, opened: [...new Set(done.opened)].sort() };
 }
 
+/** What the server's and engine's programs are named by. */
+const REPOSITORY = join(import.meta.dirname, "../..");
+
 /** Everything below a directory, as root sees it. */
 function below(dir: string): { path: string; kind: Kind }[] {
 	const rows: { path: string; kind: Kind }[] = [{ path: dir, kind: "dir" }];
@@ -78,7 +81,7 @@ function processFiles(): { path: string; kind: Kind }[] {
 	for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
 		const file = `/proc/${pid}/cmdline`;
 		const line = existsSync(file) ? readFileSync(file, "utf8") : "";
-		if (!line.includes(platform.data) && !line.includes(runDir) && !line.includes("dormice")) continue;
+		if (![platform.data, runDir, REPOSITORY].some((ours) => line.includes(ours))) continue;
 		for (const name of ["mem", "environ", "maps"]) rows.push({ path: `/proc/${pid}/${name}`, kind: "file" });
 		for (const name of ["fd", "root", "cwd", "map_files"]) rows.push({ path: `/proc/${pid}/${name}`, kind: "dir" });
 	}
