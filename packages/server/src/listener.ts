@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Gateway } from "./gateway/gateway.ts";
+import { hasBody } from "./gateway/headers.ts";
 import { hostName, type Route, routeOf } from "./gateway/route.ts";
 
 export interface ListenerOptions {
@@ -99,8 +100,7 @@ export class Listener implements AsyncDisposable {
 
 /** Others are answered in HTTP/1.1: clients that offer h2c do not insist on it, and a body would be lost in a switch. */
 function mayUpgrade({ headers }: IncomingMessage): boolean {
-	const hasBody = headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
-	return !hasBody && !/^h2c$/i.test(headers.upgrade ?? "");
+	return !hasBody(headers) && !/^h2c$/i.test(headers.upgrade ?? "");
 }
 
 function routeFor(req: IncomingMessage, domain: string): Route {

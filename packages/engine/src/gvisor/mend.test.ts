@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { loadConfig } from "../config.ts";
-import { findGoFunction } from "./go-program.ts";
+import { findGoFunctions } from "./go-program.ts";
 import { mend, needsMending } from "./mend.ts";
 
 const { runsc } = loadConfig();
@@ -22,7 +22,7 @@ for (const [what, program] of [
 	["a program that is not Go's", readFileSync("/bin/true")],
 ] as const) {
 	test(`${what} has no functions of Go's, and is left as it is`, () => {
-		assert.equal(findGoFunction(program, "main.main"), undefined);
+		assert.equal(findGoFunctions(program, ["main.main"]).get("main.main"), undefined);
 		assert.equal(mend(Buffer.from(program)), false);
 	});
 }

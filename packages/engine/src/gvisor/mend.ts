@@ -1,4 +1,4 @@
-import { findGoFunction } from "./go-program.ts";
+import { findGoFunctions } from "./go-program.ts";
 
 /**
  * What is changed in our copies of gVisor releases before April 2026, and since which version of this list.
@@ -42,11 +42,11 @@ export function needsMending(version: string): boolean {
 
 /** Mends a release in memory; false when it is built in a way that is not known here, and nothing was changed. */
 export function mend(runsc: Buffer): boolean {
-	const at = findGoFunction(runsc, MARKS_READY);
-	const jumps = ANSWERED_BY.map(([from, to]) => ({
-		from: findGoFunction(runsc, `${DISK}.${from}`),
-		to: findGoFunction(runsc, `${NONE}.${to}`),
-	}));
+	const names = ANSWERED_BY.map(([from, to]) => ({ from: `${DISK}.${from}`, to: `${NONE}.${to}` }));
+	const wanted = new Set([MARKS_READY, ...names.flatMap(({ from, to }) => [from, to])]);
+	const found = findGoFunctions(runsc, [...wanted]);
+	const at = found.get(MARKS_READY);
+	const jumps = names.map(({ from, to }) => ({ from: found.get(from), to: found.get(to) }));
 	const isKnown = (at: number | undefined, mended: number) =>
 		at !== undefined && (runsc[at] === mended || STACK_CHECK.compare(runsc, at, at + STACK_CHECK.length) === 0);
 	if (!isKnown(at, RETURN) || !jumps.every(({ from, to }) => isKnown(from, JUMP) && to !== undefined)) return false;

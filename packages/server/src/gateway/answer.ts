@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { type RawHeaders, responseHeaders, trailerPairs } from "./headers.ts";
+import { hasHeader, type RawHeaders, responseHeaders, trailerPairs, withoutHeader } from "./headers.ts";
 
 /** The head of a sandbox's answer, as it may be given to a client. */
 export interface AnswerHead {
@@ -68,12 +68,4 @@ function isToken(text: string): boolean {
 /** Tabs, and what is printable in Latin-1: all that a header or phrase may hold. */
 function isText(text: string): boolean {
 	return /^[\t\x20-\x7e\x80-\xff]*$/.test(text);
-}
-
-function hasHeader(headers: RawHeaders, name: string): boolean {
-	return headers.some((text, i) => i % 2 === 0 && text.toLowerCase() === name);
-}
-
-export function withoutHeader(headers: RawHeaders, name: string): string[] {
-	return headers.filter((_, i) => headers[i - (i % 2)]?.toLowerCase() !== name);
 }

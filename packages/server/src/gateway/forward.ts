@@ -3,7 +3,7 @@ import { GUEST } from "@dormice/protocol";
 import type { Logger } from "../log.ts";
 import { MAX_INFORMATIONAL, NotHttp, readAnswer, readTrailers } from "./answer.ts";
 import { refusalOf } from "./failure.ts";
-import { type Forwarding, requestHeaders } from "./headers.ts";
+import { type Forwarding, hasBody, requestHeaders } from "./headers.ts";
 import type { Lease } from "./lease.ts";
 import { notFound, notHttp, type Refusal, standsStill } from "./refusal.ts";
 import { whileSilent } from "./silence.ts";
@@ -39,7 +39,6 @@ const READ_AWAY_MS = 3_000;
  */
 export function forward(passage: Passage): void {
 	const { req, res, lease } = passage;
-	const hasBody = req.headers["transfer-encoding"] !== undefined || (req.headers["content-length"] ?? "0") !== "0";
 	let upstream: ClientRequest | undefined;
 	const release = lease.link.hold(() => {
 		upstream?.destroy();
@@ -62,9 +61,9 @@ export function forward(passage: Passage): void {
 	});
 	const again = () => {
 		// A kept connection that the sandbox closed just as we reached for it. Nothing was said twice: no body was sent.
-		upstream = send(passage, { hasBody: false, heard });
+		upstream = send(passage, { withBody: false, heard });
 	};
-	upstream = send(passage, { hasBody, heard, again });
+	upstream = send(passage, { withBody: hasBody(req.headers), heard, again });
 }
 
 /** Begins the same request to the sandbox's port, over the lease's connections. Its body is the caller's to send. */
@@ -102,14 +101,14 @@ function mayReuse({ method = "" }: IncomingMessage, port: number): boolean {
 }
 
 interface Sending {
-	hasBody: boolean;
+	withBody: boolean;
 	/** Called once the answer begins. */
 	heard: () => void;
 	/** Sends the request once more. */
 	again?: () => void;
 }
 
-function send(passage: Passage, { hasBody, heard, again }: Sending): ClientRequest {
+function send(passage: Passage, { withBody, heard, again }: Sending): ClientRequest {
 	const { req, res } = passage;
 	const upstream = ask(passage, { chunked: req.headers["transfer-encoding"] !== undefined });
 	// A guest decides what is read here: a mistake costs its own request, never the process.
@@ -147,7 +146,7 @@ function send(passage: Passage, { hasBody, heard, again }: Sending): ClientReque
 			// It answered before the upload was over, and closed: what it said is whole.
 			if (res.writableEnded || answered?.complete) return;
 			if (res.headersSent || res.destroyed) res.destroy();
-			else if (!hasBody && again !== undefined && upstream.reusedSocket && isStale(error)) again();
+			else if (!withBody && again !== undefined && upstream.reusedSocket && isStale(error)) again();
 			else passage.refuse(refusalOf(error, passage));
 		}),
 	);
@@ -155,7 +154,7 @@ function send(passage: Passage, { hasBody, heard, again }: Sending): ClientReque
 		// Node says neither when a guest switches protocols although it was not asked to.
 		if (!settled) passage.refuse(notHttp(passage.lease.sandboxId, passage.lease.port, "it ends before it begins"));
 	});
-	if (!hasBody) upstream.end();
+	if (!withBody) upstream.end();
 	else {
 		if (req.headers.expect !== undefined) upstream.flushHeaders();
 		req.on(

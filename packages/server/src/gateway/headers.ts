@@ -1,3 +1,5 @@
+import type { IncomingHttpHeaders } from "node:http";
+
 /** Header lines as node has them: name, value, name, value, in the order and spelling of the wire. */
 export type RawHeaders = readonly string[];
 
@@ -65,13 +67,26 @@ export function requestHeaders(
 export function responseHeaders(raw: RawHeaders): string[] {
 	const dropped = hopByHop(raw);
 	// Beside chunks a length counts for nothing, and would be false.
-	const isChunked = raw.some((text, i) => i % 2 === 0 && text.toLowerCase() === "transfer-encoding");
+	const isChunked = hasHeader(raw, "transfer-encoding");
 	const headers: string[] = [];
 	for (const [name, value] of pairs(raw)) {
 		const key = name.toLowerCase();
 		if (!dropped.has(key) && !(isChunked && key === "content-length")) headers.push(name, value);
 	}
 	return headers;
+}
+
+/** Whether a request comes with a body. */
+export function hasBody(headers: IncomingHttpHeaders): boolean {
+	return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+}
+
+export function hasHeader(raw: RawHeaders, name: string): boolean {
+	return raw.some((text, i) => i % 2 === 0 && text.toLowerCase() === name);
+}
+
+export function withoutHeader(raw: RawHeaders, name: string): string[] {
+	return raw.filter((_, i) => raw[i - (i % 2)]?.toLowerCase() !== name);
 }
 
 /** Trailers as `addTrailers` takes them. */

@@ -1,9 +1,9 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { NotHttp, readAnswer, readHeaders, withoutHeader } from "./answer.ts";
+import { NotHttp, readAnswer, readHeaders } from "./answer.ts";
 import { refusalOf } from "./failure.ts";
 import { ask, careful, limitInformational, type Passage } from "./forward.ts";
-import { rawHead } from "./headers.ts";
+import { rawHead, withoutHeader } from "./headers.ts";
 
 export interface Switch extends Omit<Passage, "res" | "answerWithinMs"> {
 	/** The client's connection, no longer HTTP's. */
